@@ -1,0 +1,20 @@
+# Background jobs: their exit statuses, waiting for one and for all, death by signals.
+( exit 7 ) & a=$!
+( kill -TERM $(sh -c 'echo $PPID') ) & b=$!
+sleep 30 & c=$!
+kill -KILL $c
+wait $a; echo "a $?"
+wait $b; echo "b $?"
+wait $c; echo "c $?"
+for i in 1 2 3 4 5 6 7 8; do
+	( seq $((i * 1000)) | wc -l > out.$i ) &
+done
+wait
+cat out.1 out.2 out.3 out.4 out.5 out.6 out.7 out.8
+( ( echo grandchild ) & wait; echo child ) & wait
+sleep 30 | sleep 30 & wait_for=$!
+kill $wait_for
+wait $wait_for; echo "pipeline $?"
+pkill -f nothing-has-this-name-at-all; echo "pkill $?"
+kill $(ps -o pid= --ppid $$ 2>/dev/null | tr -d ' ') 2>/dev/null
+echo done

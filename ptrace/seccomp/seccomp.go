@@ -1,0 +1,165 @@
+// Package seccomp turns rules into a BPF program by way of libseccomp. It is the only package
+// that uses cgo.
+package seccomp
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	libseccomp "github.com/seccomp/libseccomp-golang"
+	"golang.org/x/sys/unix"
+)
+
+// Act is what the kernel does with a call that a rule matches.
+type Act uint8
+
+const (
+	// Allow lets the call run untouched.
+	Allow Act = iota
+	// Trace stops the thread for its tracer (SECCOMP_RET_TRACE).
+	Trace
+	// Notify asks the filter's listener (SECCOMP_RET_USER_NOTIF).
+	Notify
+	// Errno answers the call with Rule.Errno.
+	Errno
+	// Kill kills the process.
+	Kill
+)
+
+// Op compares an argument.
+type Op uint8
+
+const (
+	// Equal is argument == Value.
+	Equal Op = iota
+	// NotEqual is argument != Value.
+	NotEqual
+	// MaskedEqual is argument & Mask == Value.
+	MaskedEqual
+	// Greater is argument > Value.
+	Greater
+)
+
+// Cond is a condition on argument Arg (0 to 5), compared as an unsigned 64-bit number.
+type Cond struct {
+	Arg         uint
+	Op          Op
+	Value, Mask uint64
+}
+
+// Rule says what becomes of system call Nr when all of Conds hold.
+type Rule struct {
+	Nr    uint64
+	Act   Act
+	Errno uint16 // for Act Errno
+	Conds []Cond
+}
+
+// Filter is a set of rules. Calls that no rule matches get Default. Calls by another ABI than
+// x86-64's own (int 0x80, x32) are answered with ENOSYS.
+type Filter struct {
+	Default Act
+	Rules   []Rule
+}
+
+// Version returns libseccomp's version.
+func Version() string {
+	major, minor, micro := libseccomp.GetLibraryVersion()
+	return fmt.Sprintf("%d.%d.%d", major, minor, micro)
+}
+
+// Export returns the filter as a BPF program, an array of struct sock_filter. It is exported
+// instead of loaded: libseccomp-golang's filters always ask for TSYNC, which would put this
+// process's own threads under it.
+func (f Filter) Export() ([]byte, error) {
+	def, err := action(f.Default, 0)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := libseccomp.NewFilter(def)
+	if err != nil {
+		return nil, fmt.Errorf("seccomp: %w", err)
+	}
+	defer filter.Release()
+	if err := filter.SetBadArchAction(libseccomp.ActErrno.SetReturnCode(int16(unix.ENOSYS))); err != nil {
+		return nil, fmt.Errorf("seccomp: bad architecture action: %w", err)
+	}
+	// A binary tree over the numbers instead of a chain of comparisons; an older library
+	// does without.
+	_ = filter.SetOptimize(2)
+	for _, r := range f.Rules {
+		if r.Act == f.Default {
+			continue // libseccomp takes this for a mistake
+		}
+		if err := add(filter, r); err != nil {
+			return nil, fmt.Errorf("seccomp: rule for system call %d: %w", r.Nr, err)
+		}
+	}
+	return export(filter)
+}
+
+func add(filter *libseccomp.ScmpFilter, r Rule) error {
+	act, err := action(r.Act, r.Errno)
+	if err != nil {
+		return err
+	}
+	nr := libseccomp.ScmpSyscall(r.Nr)
+	if len(r.Conds) == 0 {
+		return filter.AddRule(nr, act)
+	}
+	conds := make([]libseccomp.ScmpCondition, len(r.Conds))
+	for i, c := range r.Conds {
+		if conds[i], err = condition(c); err != nil {
+			return err
+		}
+	}
+	return filter.AddRuleConditional(nr, act, conds)
+}
+
+func condition(c Cond) (libseccomp.ScmpCondition, error) {
+	switch c.Op {
+	case Equal:
+		return libseccomp.MakeCondition(c.Arg, libseccomp.CompareEqual, c.Value)
+	case NotEqual:
+		return libseccomp.MakeCondition(c.Arg, libseccomp.CompareNotEqual, c.Value)
+	case MaskedEqual:
+		return libseccomp.MakeCondition(c.Arg, libseccomp.CompareMaskedEqual, c.Mask, c.Value)
+	case Greater:
+		return libseccomp.MakeCondition(c.Arg, libseccomp.CompareGreater, c.Value)
+	}
+	return libseccomp.ScmpCondition{}, fmt.Errorf("unknown comparison %d", c.Op)
+}
+
+func action(a Act, errno uint16) (libseccomp.ScmpAction, error) {
+	switch a {
+	case Allow:
+		return libseccomp.ActAllow, nil
+	case Trace:
+		return libseccomp.ActTrace, nil
+	case Notify:
+		return libseccomp.ActNotify, nil
+	case Errno:
+		return libseccomp.ActErrno.SetReturnCode(int16(errno)), nil
+	case Kill:
+		return libseccomp.ActKillProcess, nil
+	}
+	return libseccomp.ActInvalid, fmt.Errorf("unknown action %d", a)
+}
+
+// export writes the program to a memfd and reads it back: libseccomp exports to descriptors only.
+func export(filter *libseccomp.ScmpFilter) ([]byte, error) {
+	fd, err := unix.MemfdCreate("runsbx-filter", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("seccomp: memfd_create: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "runsbx-filter")
+	defer file.Close()
+	if err := filter.ExportBPF(file); err != nil {
+		return nil, fmt.Errorf("seccomp: export: %w", err)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("seccomp: export: %w", err)
+	}
+	return io.ReadAll(file)
+}

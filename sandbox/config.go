@@ -1,0 +1,91 @@
+package sandbox
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
+)
+
+// probeConfig finds out what of the host's kernel decides the results of memory calls.
+func probeConfig() (*mm.Config, error) {
+	c := &mm.Config{
+		TaskSize:      0x7ffffffff000,
+		StackGuardGap: 256 * hostarch.PageSize, // the default of stack_guard_gap=
+		DefaultHuge:   hostarch.HugePageSize,
+	}
+	minAddr, err := sysctl("vm/mmap_min_addr")
+	if err != nil {
+		return nil, err
+	}
+	c.MmapMinAddr = hostarch.Addr(minAddr)
+	maps, err := sysctl("vm/max_map_count")
+	if err != nil {
+		return nil, err
+	}
+	c.MaxMapCount = int(maps)
+	mode, err := sysctl("vm/overcommit_memory")
+	if err != nil {
+		return nil, err
+	}
+	c.Overcommit = int(mode)
+	thp := chosen("/sys/kernel/mm/transparent_hugepage/enabled")
+	c.THP = thp != ""
+	c.THPKnob = c.THP && thp != "never"
+	switch chosen("/sys/kernel/mm/transparent_hugepage/shmem_enabled") {
+	case "always", "within_size", "advise", "force":
+		c.ShmemHuge = true
+	}
+	c.NUMA = fileExists("/proc/self/numa_maps")
+	c.KSM = fileExists("/sys/kernel/mm/ksm/run")
+	probePage(c)
+	return c, nil
+}
+
+// probePage finds out what only a call on a mapping of our own tells.
+func probePage(c *mm.Config) {
+	page, err := unix.Mmap(-1, 0, hostarch.PageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return
+	}
+	defer unix.Munmap(page)
+	name := []byte("runsbx\x00")
+	err = unix.Prctl(linux.PR_SET_VMA, linux.PR_SET_VMA_ANON_NAME, uintptr(unsafe.Pointer(&page[0])),
+		uintptr(len(page)), uintptr(unsafe.Pointer(&name[0])))
+	c.AnonVMAName = err == nil
+	if key, _, errno := unix.Syscall(unix.SYS_PKEY_ALLOC, 0, 0, 0); errno == 0 {
+		c.Pkeys = true
+		unix.Syscall(unix.SYS_PKEY_FREE, key, 0, 0)
+	}
+}
+
+// sysctl returns the number in a file below /proc/sys.
+func sysctl(name string) (uint64, error) {
+	b, err := os.ReadFile("/proc/sys/" + name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+}
+
+// chosen returns the word in brackets of a file such as "always [madvise] never".
+func chosen(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	_, s, _ := strings.Cut(string(b), "[")
+	s, _, _ = strings.Cut(s, "]")
+	return s
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,98 @@
+package sandbox
+
+import (
+	"github.com/runsbx/runsbx/ptrace/seccomp"
+	"github.com/runsbx/runsbx/sandbox/policy"
+	"github.com/runsbx/runsbx/sentry/linux"
+)
+
+// A call is stopped in the cheapest way that its decision allows:
+//
+//	notified  its own arguments say all that it does, and the kernel's answer is certain
+//	stopped   the kernel chooses an address, or its answer depends on what only it knows
+//	refused   it would change the address space behind our back
+//
+// Everything else runs untouched.
+
+// notified calls are decided at a seccomp notification.
+var notified = [...]uint64{
+	linux.SYS_MUNMAP, linux.SYS_MPROTECT, linux.SYS_BRK,
+	linux.SYS_MLOCK, linux.SYS_MLOCK2, linux.SYS_MUNLOCK, linux.SYS_MLOCKALL, linux.SYS_MUNLOCKALL,
+	linux.SYS_MSYNC, linux.SYS_SHMDT, linux.SYS_MSEAL,
+}
+
+// stopped calls are decided at a ptrace stop, and their outcome is observed.
+var stopped = [...]uint64{
+	linux.SYS_MMAP, linux.SYS_MREMAP, linux.SYS_PKEY_MPROTECT, linux.SYS_REMAP_FILE_PAGES,
+	linux.SYS_SHMAT, linux.SYS_MAP_SHADOW_STACK, linux.SYS_IO_SETUP, linux.SYS_IO_DESTROY,
+	linux.SYS_MBIND, linux.SYS_SET_MEMPOLICY_HOME_NODE,
+	linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64,
+}
+
+// vmaAdvice is the advice of madvise that changes VMAs; other advice only concerns pages.
+var vmaAdvice = [...]uint64{
+	linux.MADV_NORMAL, linux.MADV_RANDOM, linux.MADV_SEQUENTIAL,
+	linux.MADV_DONTFORK, linux.MADV_DOFORK, linux.MADV_MERGEABLE, linux.MADV_UNMERGEABLE,
+	linux.MADV_HUGEPAGE, linux.MADV_NOHUGEPAGE, linux.MADV_DONTDUMP, linux.MADV_DODUMP,
+	linux.MADV_WIPEONFORK, linux.MADV_KEEPONFORK,
+}
+
+// refused calls and the errno that says so. Programs take ENOSYS for an older kernel and fall
+// back: clone3's flags are in memory, where another thread could change them after the check;
+// io_uring makes calls that no filter sees; userfaultfd changes VMAs through ioctl.
+var refused = [...]struct {
+	nr    uint64
+	errno linux.Errno
+}{
+	{linux.SYS_CLONE3, linux.ENOSYS},
+	{linux.SYS_IO_URING_SETUP, linux.ENOSYS},
+	{linux.SYS_IO_URING_ENTER, linux.ENOSYS},
+	{linux.SYS_IO_URING_REGISTER, linux.ENOSYS},
+	{linux.SYS_USERFAULTFD, linux.ENOSYS},
+}
+
+// userfaultfdIOCNew is the ioctl by which /dev/userfaultfd makes a userfaultfd.
+const userfaultfdIOCNew = 0xaa00
+
+// filterFor returns the seccomp filter that the policy needs.
+func filterFor(p *policy.Policy) seccomp.Filter {
+	f := seccomp.Filter{Default: seccomp.Allow}
+	add := func(nr uint64, act seccomp.Act, errno linux.Errno, conds ...seccomp.Cond) {
+		f.Rules = append(f.Rules, seccomp.Rule{Nr: nr, Act: act, Errno: uint16(errno), Conds: conds})
+	}
+	// arg32 compares an int argument, whose upper half the kernel ignores.
+	arg32 := func(n uint, v uint64) seccomp.Cond {
+		return seccomp.Cond{Arg: n, Op: seccomp.MaskedEqual, Mask: 0xffffffff, Value: v}
+	}
+	for _, nr := range notified {
+		add(nr, seccomp.Notify, 0)
+	}
+	for _, nr := range stopped {
+		add(nr, seccomp.Trace, 0)
+	}
+	for _, r := range refused {
+		add(r.nr, seccomp.Errno, r.errno)
+	}
+	for _, advice := range vmaAdvice {
+		add(linux.SYS_MADVISE, seccomp.Notify, 0, arg32(2, advice))
+	}
+	add(linux.SYS_PERSONALITY, seccomp.Notify, 0)
+	add(linux.SYS_PRCTL, seccomp.Notify, 0, arg32(0, linux.PR_SET_MDWE))
+	add(linux.SYS_PRCTL, seccomp.Trace, 0, arg32(0, linux.PR_SET_VMA))
+	add(linux.SYS_PRCTL, seccomp.Trace, 0, arg32(0, linux.PR_SET_MEMORY_MERGE))
+	// PR_SET_MM moves the heap and the stack's records; natively it needs CAP_SYS_RESOURCE.
+	add(linux.SYS_PRCTL, seccomp.Errno, linux.EPERM, arg32(0, linux.PR_SET_MM))
+	for op := uint64(linux.ARCH_MAP_VDSO_X32); op <= linux.ARCH_MAP_VDSO_64; op++ {
+		add(linux.SYS_ARCH_PRCTL, seccomp.Trace, 0, arg32(0, op))
+	}
+	add(linux.SYS_IOCTL, seccomp.Errno, linux.EPERM, arg32(1, userfaultfdIOCNew))
+	// A child that is not traced would run without its supervisor.
+	add(linux.SYS_CLONE, seccomp.Errno, linux.EPERM,
+		seccomp.Cond{Arg: 0, Op: seccomp.MaskedEqual, Mask: linux.CLONE_UNTRACED, Value: linux.CLONE_UNTRACED})
+	if p.Verify != policy.VerifyOff {
+		// The old address space is compared before exec throws it away.
+		add(linux.SYS_EXECVE, seccomp.Trace, 0)
+		add(linux.SYS_EXECVEAT, seccomp.Trace, 0)
+	}
+	return f
+}

@@ -1,0 +1,181 @@
+package sandbox
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/kernel"
+	"github.com/runsbx/runsbx/sentry/limits"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
+	"github.com/runsbx/runsbx/sentry/procmaps"
+)
+
+// machine is the kernel.Host of the real machine. It looks at tasks through /proc, by thread id
+// (a leader that has ended shows nothing of the threads that live on). Not safe for concurrent
+// use: its buffers are reused.
+type machine struct {
+	buf     []byte
+	entries []procmaps.Entry
+}
+
+// procPath returns /proc/TID/name.
+func procPath(tid int, name string) string {
+	return "/proc/" + strconv.Itoa(tid) + "/" + name
+}
+
+// alive reports whether the thread exists and is not a zombie.
+func alive(tid int) bool {
+	b, err := os.ReadFile(procPath(tid, "stat"))
+	if err != nil {
+		return false
+	}
+	i := bytes.LastIndexByte(b, ')')
+	return i >= 0 && i+2 < len(b) && b[i+2] != 'Z' && b[i+2] != 'X'
+}
+
+// read reads a file of /proc whole into the reused buffer.
+func (m *machine) read(tid int, name string) ([]byte, error) {
+	fd, err := unix.Open(procPath(tid, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", procPath(tid, name), err)
+	}
+	defer unix.Close(fd)
+	if m.buf == nil {
+		m.buf = make([]byte, 32<<10)
+	}
+	n := 0
+	for {
+		if n == len(m.buf) {
+			m.buf = append(m.buf, make([]byte, len(m.buf))...)
+		}
+		got, err := unix.Read(fd, m.buf[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", procPath(tid, name), err)
+		}
+		if got == 0 {
+			return m.buf[:n], nil
+		}
+		n += got
+	}
+}
+
+// Maps implements kernel.Host. The result is valid until the next call.
+func (m *machine) Maps(t *kernel.Task) ([]procmaps.Entry, error) {
+	b, err := m.read(t.TID, "maps")
+	if err != nil {
+		return nil, err
+	}
+	m.entries, err = procmaps.AppendParse(m.entries[:0], b)
+	return m.entries, err
+}
+
+// Limits implements kernel.Host.
+func (m *machine) Limits(t *kernel.Task) (limits.Rlimits, error) {
+	var l limits.Rlimits
+	for _, x := range [...]struct {
+		resource int
+		to       *uint64
+	}{
+		{unix.RLIMIT_AS, &l.AS}, {unix.RLIMIT_DATA, &l.Data},
+		{unix.RLIMIT_STACK, &l.Stack}, {unix.RLIMIT_MEMLOCK, &l.MemLock},
+	} {
+		var r unix.Rlimit
+		if err := unix.Prlimit(t.TID, x.resource, nil, &r); err != nil {
+			return l, fmt.Errorf("prlimit: %w", err)
+		}
+		*x.to = r.Cur
+	}
+	return l, nil
+}
+
+// Capability numbers (include/uapi/linux/capability.h).
+const (
+	capIPCLock     = 14
+	capSysRawIO    = 17
+	capSysAdmin    = 21
+	capSysNice     = 23
+	capSysResource = 24
+)
+
+// Creds implements kernel.Host.
+func (m *machine) Creds(t *kernel.Task) (mm.Creds, error) {
+	b, err := m.read(t.TID, "status")
+	if err != nil {
+		return mm.Creds{}, err
+	}
+	_, rest, ok := bytes.Cut(b, []byte("\nCapEff:\t"))
+	if !ok || len(rest) < 16 {
+		return mm.Creds{}, fmt.Errorf("%s: no CapEff", procPath(t.TID, "status"))
+	}
+	caps, err := strconv.ParseUint(string(rest[:16]), 16, 64)
+	if err != nil {
+		return mm.Creds{}, err
+	}
+	has := func(c uint) bool { return caps>>c&1 != 0 }
+	return mm.Creds{
+		IPCLock: has(capIPCLock), SysRawIO: has(capSysRawIO), SysResource: has(capSysResource),
+		SysAdmin: has(capSysAdmin), SysNice: has(capSysNice),
+	}, nil
+}
+
+// Places among the fields of /proc/PID/stat that follow the program's name: field 45 and on of
+// proc(5), counted from field 3.
+const (
+	statStartData = 45 - 3
+	statEndData   = 46 - 3
+	statStartBrk  = 47 - 3
+)
+
+// Image implements kernel.Host.
+func (m *machine) Image(t *kernel.Task) (kernel.Image, error) {
+	var img kernel.Image
+	b, err := m.read(t.TID, "stat")
+	if err != nil {
+		return img, err
+	}
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if open < 0 || end < open {
+		return img, fmt.Errorf("%s: no program name", procPath(t.TID, "stat"))
+	}
+	img.Name = string(b[open+1 : end])
+	fields := bytes.Fields(b[end+1:])
+	if len(fields) <= statStartBrk {
+		return img, fmt.Errorf("%s: %d fields", procPath(t.TID, "stat"), len(fields))
+	}
+	for _, x := range [...]struct {
+		field int
+		to    *hostarch.Addr
+	}{{statStartData, &img.StartData}, {statEndData, &img.EndData}, {statStartBrk, &img.StartBrk}} {
+		v, err := strconv.ParseUint(string(fields[x.field]), 10, 64)
+		if err != nil {
+			return img, err
+		}
+		*x.to = hostarch.Addr(v)
+	}
+	if b, err = m.read(t.TID, "personality"); err != nil {
+		return img, err
+	}
+	img.Personality, err = strconv.ParseUint(string(bytes.TrimSpace(b)), 16, 64)
+	return img, err
+}
+
+// Segment implements kernel.Host.
+func (m *machine) Segment(_ *kernel.Task, id int32) (*mm.File, error) {
+	var desc unix.SysvShmDesc
+	if _, err := unix.SysvShmCtl(int(id), unix.IPC_STAT, &desc); err != nil {
+		if errno, ok := err.(unix.Errno); ok {
+			return nil, linux.Errno(errno)
+		}
+		return nil, err
+	}
+	return &mm.File{Kind: mm.SysV, Ino: uint64(uint32(id)), Readable: true, Writable: true, Size: desc.Segsz}, nil
+}

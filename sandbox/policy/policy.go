@@ -1,0 +1,100 @@
+// Package policy says what a sandbox does: where addresses come from, what is limited, what is
+// verified. Its zero value is the default policy.
+package policy
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ASLRMode says who chooses addresses at random.
+type ASLRMode uint8
+
+const (
+	// ASLROn leaves randomization as the host has it.
+	ASLROn ASLRMode = iota
+	// ASLROff gives the addresses that the kernel gives with randomization off.
+	ASLROff
+	// ASLRSeed gives addresses that follow from Policy.Seed alone.
+	ASLRSeed
+)
+
+// Layout says how free addresses are searched.
+type Layout uint8
+
+const (
+	// LayoutDefault is the host's own: top-down, or bottom-up where the host does so.
+	LayoutDefault Layout = iota
+	// LayoutTopDown searches downwards from below the stack.
+	LayoutTopDown
+	// LayoutBottomUp searches upwards from a third of the address space.
+	LayoutBottomUp
+	// LayoutLegacy searches as Linux 2.6 did, with free_area_cache.
+	LayoutLegacy
+)
+
+// VerifyMode says when the model is compared with the kernel's own list of mappings.
+type VerifyMode uint8
+
+const (
+	// VerifyOff never compares.
+	VerifyOff VerifyMode = iota
+	// VerifyExit compares when a process ends or executes another program.
+	VerifyExit
+	// VerifyEvery compares after every decided call as well.
+	VerifyEvery
+)
+
+// WXMode says what becomes of memory that is or was writable and is to be executable.
+type WXMode uint8
+
+const (
+	// WXAllow allows it.
+	WXAllow WXMode = iota
+	// WXAudit allows and records it.
+	WXAudit
+	// WXDeny refuses it.
+	WXDeny
+)
+
+// Policy is everything a sandbox can be asked for. The zero value asks for nothing: the host's
+// addresses, no limits, no verification.
+type Policy struct {
+	ASLR       ASLRMode
+	Seed       uint64 // with ASLRSeed
+	Layout     Layout
+	Verify     VerifyMode
+	WX         WXMode
+	Overcommit string            // "", "heuristic", "always" or "never"
+	Limits     map[string]uint64 // by name; bytes, except map-count and procs
+	Unconfined bool              // no file, network or system call confinement
+	ReadWrite  []string          // paths the program may write besides the defaults
+	ReadOnly   []string          // paths the program may read besides the defaults
+	Net        bool              // the program may use the network
+	Inject     []string          // failures on demand, in strace's syntax
+}
+
+// ErrNotBuilt marks a feature that this version does not have yet. What is asked for and cannot
+// be enforced is never dropped silently.
+var ErrNotBuilt = errors.New("not built yet")
+
+// Check returns an error that wraps ErrNotBuilt for the first feature that p asks for and this
+// version does not have.
+func (p *Policy) Check() error {
+	missing := func(what string) error { return fmt.Errorf("%s: %w", what, ErrNotBuilt) }
+	switch {
+	case len(p.Limits) > 0:
+		return missing("limits")
+	case p.Overcommit != "":
+		return missing("overcommit modes")
+	case p.Layout != LayoutDefault && p.Layout != LayoutTopDown:
+		return missing("this layout")
+	case p.WX != WXAllow:
+		return missing("W^X")
+	case len(p.ReadWrite) > 0 || len(p.ReadOnly) > 0 || p.Net:
+		return missing("file and network confinement")
+	case len(p.Inject) > 0:
+		return missing("injection")
+	}
+	return nil
+}

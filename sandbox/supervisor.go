@@ -1,0 +1,333 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/runsbx/runsbx/ptrace"
+	"github.com/runsbx/runsbx/sandbox/policy"
+	"github.com/runsbx/runsbx/sentry/kernel"
+	"github.com/runsbx/runsbx/sentry/linux"
+)
+
+// supervisor is where ptrace and the model of the kernel meet: it is the ptrace.Handler that has
+// kernel.Kernel decide. One lock covers the model, since the calls of threads that share memory
+// must be decided one after another.
+type supervisor struct {
+	verify policy.VerifyMode
+	log    hclog.Logger
+	trace  *tracer
+
+	ready  chan struct{} // closed when engine is set
+	engine *ptrace.Tracer
+
+	mu      sync.Mutex
+	k       *kernel.Kernel
+	machine *machine
+	report  Report
+	failed  error
+}
+
+func newSupervisor(c *Cmd) (*supervisor, error) {
+	cfg, err := probeConfig()
+	if err != nil {
+		return nil, &Error{Op: "probe", Err: err}
+	}
+	s := &supervisor{
+		verify:  c.Policy.Verify,
+		log:     c.Logger,
+		ready:   make(chan struct{}),
+		machine: &machine{},
+		report:  newReport(c),
+	}
+	if s.log == nil {
+		s.log = hclog.NewNullLogger()
+	}
+	if c.Trace != nil {
+		s.trace = newTracer(c.Trace)
+	}
+	s.k = kernel.New(cfg, s.machine)
+	if c.Policy.ASLR == policy.ASLRSeed {
+		s.k.SetSeed(c.Policy.Seed)
+	}
+	return s, nil
+}
+
+// attach hands over the engine, which exists only after its first reports have arrived.
+func (s *supervisor) attach(t *ptrace.Tracer) {
+	s.engine = t
+	close(s.ready)
+}
+
+// fail records the first failure and ends the tree: a process whose address space is not known
+// must not go on. The lock is held.
+func (s *supervisor) fail(op string, tid int, err error) {
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
+		if !alive(tid) {
+			return // it was killed meanwhile, and its end is about to be reported
+		}
+	}
+	if s.failed == nil {
+		s.failed = &Error{Op: op, TID: tid, Err: err}
+		s.log.Error("sandbox failed", "op", op, "thread", tid, "error", err)
+	}
+}
+
+// SyscallEnter implements ptrace.Handler.
+func (s *supervisor) SyscallEnter(tid int, call *ptrace.Syscall) ptrace.Action {
+	s.mu.Lock()
+	action, prove := s.enter(tid, call)
+	s.unlock(prove)
+	return action
+}
+
+// unlock releases the lock and then has the engine do what was asked for under it, since the
+// engine may call back.
+func (s *supervisor) unlock(prove int) {
+	wake := s.k.TakeWakeups()
+	s.mu.Unlock()
+	if prove == 0 && len(wake) == 0 {
+		return
+	}
+	<-s.ready
+	if prove != 0 {
+		s.engine.Prove(prove)
+	}
+	for _, tid := range wake {
+		s.engine.Unpark(tid)
+	}
+}
+
+func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prove int) {
+	t := s.k.Task(tid)
+	if t == nil {
+		s.fail("call of an unknown thread", tid, fmt.Errorf("%s", linux.SyscallName(call.Nr)))
+	}
+	if s.failed != nil {
+		return ptrace.Action{Kind: ptrace.Kill}, 0
+	}
+	s.k.Settle(t)
+	if s.verify == policy.VerifyEvery {
+		s.check(t)
+	}
+	if call.Nr == linux.SYS_EXECVE || call.Nr == linux.SYS_EXECVEAT {
+		if s.verify == policy.VerifyExit {
+			s.check(t)
+		}
+		return s.orKill(ptrace.Action{Kind: ptrace.Continue}), 0
+	}
+	c := kernel.Call{Nr: call.Nr, Args: call.Args, Observable: call.Mechanism == ptrace.Stop}
+	v, err := s.k.Decide(t, c)
+	if err != nil {
+		s.fail(linux.SyscallName(call.Nr), tid, err)
+		return s.orKill(ptrace.Action{Kind: ptrace.Continue}), 0
+	}
+	switch v.Kind {
+	case kernel.Wait:
+		return ptrace.Action{Kind: ptrace.Park}, v.WaitFor
+	case kernel.Run:
+		s.record(t, &c, &v)
+		a = ptrace.Action{Kind: ptrace.Continue}
+	case kernel.Observe:
+		a = ptrace.Action{Kind: ptrace.Finish}
+	case kernel.Rewrite:
+		a = ptrace.Action{Kind: ptrace.Rewrite, Args: v.Args}
+	case kernel.Refuse:
+		s.record(t, &c, &v)
+		a = ptrace.Action{Kind: ptrace.Return, Value: -int64(v.Result.Errno)}
+	}
+	return s.orKill(a), 0
+}
+
+// orKill returns a, or the tree's end when anything has failed.
+func (s *supervisor) orKill(a ptrace.Action) ptrace.Action {
+	if s.failed != nil {
+		return ptrace.Action{Kind: ptrace.Kill}
+	}
+	return a
+}
+
+// SyscallExit implements ptrace.Handler.
+func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64 {
+	s.mu.Lock()
+	defer s.unlock(0)
+	t := s.k.Task(tid)
+	if t == nil {
+		s.fail("end of a call of an unknown thread", tid, fmt.Errorf("%s", linux.SyscallName(call.Nr)))
+		return ret
+	}
+	res, drift, err := s.k.Complete(t, ret)
+	if err != nil {
+		s.fail(linux.SyscallName(call.Nr), tid, err)
+		return ret
+	}
+	v := kernel.Verdict{Kind: kernel.Observe, Result: res}
+	c := kernel.Call{Nr: call.Nr, Args: call.Args}
+	s.record(t, &c, &v)
+	if drift != nil {
+		s.drifted(t, drift)
+	}
+	if s.verify == policy.VerifyEvery {
+		s.check(t)
+	}
+	if s.failed != nil {
+		s.killAll()
+	}
+	return ret
+}
+
+// killAll ends the tree from a report that has no verdict to do so with.
+func (s *supervisor) killAll() {
+	select {
+	case <-s.ready:
+		s.engine.Kill()
+	default: // the engine is still starting: its next question is answered by Kill
+	}
+}
+
+// check compares the model of t's address space with the kernel's list.
+func (s *supervisor) check(t *kernel.Task) {
+	drift, done, err := s.k.Verify(t)
+	if err != nil {
+		s.fail("verify", t.TID, err)
+		return
+	}
+	if done {
+		s.report.Verified++
+	}
+	if drift != nil {
+		s.drifted(t, drift)
+	}
+}
+
+// drifted records a difference between the model and the kernel. Where verification was asked
+// for, it is a failure.
+func (s *supervisor) drifted(t *kernel.Task, d *kernel.Drift) {
+	s.report.drift(t, d)
+	s.log.Warn("drift", "thread", t.TID, "program", t.Group.Name, "what", d.Error())
+	if s.verify != policy.VerifyOff {
+		s.fail("drift in "+t.Group.Name, t.TID, d)
+	}
+}
+
+// record counts and traces a decided call.
+func (s *supervisor) record(t *kernel.Task, c *kernel.Call, v *kernel.Verdict) {
+	s.report.count(c, v)
+	if v.Result.Refusal != nil {
+		s.report.refuse(t, c, v)
+	}
+	if s.trace != nil {
+		if err := s.trace.event(time.Now(), t, c, v); err != nil {
+			s.fail("trace", t.TID, err)
+			s.killAll()
+		}
+	}
+}
+
+// Created implements ptrace.Handler.
+func (s *supervisor) Created(parent, child int, flags uint64) {
+	s.mu.Lock()
+	defer s.unlock(0)
+	if err := s.create(parent, child, flags); err != nil {
+		s.fail("clone", child, err)
+		s.killAll()
+		return
+	}
+	s.report.created(flags)
+}
+
+func (s *supervisor) create(parent, child int, flags uint64) error {
+	if parent == 0 {
+		_, err := s.k.Adopt(child)
+		return err
+	}
+	p := s.k.Task(parent)
+	if p == nil {
+		return fmt.Errorf("by unknown thread %d", parent)
+	}
+	s.k.Settle(p)
+	_, err := s.k.Clone(p, child, flags)
+	return err
+}
+
+// Exec implements ptrace.Handler.
+func (s *supervisor) Exec(tid, former int) {
+	s.mu.Lock()
+	defer s.unlock(0)
+	if s.k.Len() == 0 {
+		if _, err := s.k.Start(tid); err != nil {
+			s.fail("start", tid, err)
+			return
+		}
+		s.report.created(0)
+	}
+	if _, err := s.k.Exec(tid, former); err != nil {
+		s.fail("exec", tid, err)
+		s.killAll()
+		return
+	}
+	s.report.Execs++
+}
+
+// Exiting implements ptrace.Handler.
+func (s *supervisor) Exiting(tid int) {
+	s.mu.Lock()
+	defer s.unlock(0)
+	t := s.k.Task(tid)
+	if t == nil || s.verify == policy.VerifyOff || s.failed != nil || !s.k.Last(t) {
+		return
+	}
+	s.k.Settle(t)
+	s.check(t)
+	if s.failed != nil {
+		s.killAll()
+	}
+}
+
+// Exited implements ptrace.Handler.
+func (s *supervisor) Exited(tid int, _ unix.WaitStatus) {
+	s.mu.Lock()
+	defer s.unlock(0)
+	if t := s.k.Task(tid); t != nil {
+		s.k.Exit(t)
+	}
+}
+
+// Proved implements ptrace.Handler.
+func (s *supervisor) Proved(tid int) {
+	s.mu.Lock()
+	defer s.unlock(0)
+	if t := s.k.Task(tid); t != nil {
+		s.k.Settle(t)
+	}
+}
+
+// failure returns what failed, or nil.
+func (s *supervisor) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// finish completes the report when the tree has ended.
+func (s *supervisor) finish(status unix.WaitStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trace != nil {
+		if err := s.trace.close(); err != nil && s.failed == nil {
+			s.failed = &Error{Op: "trace", Err: err}
+		}
+	}
+	s.report.finish(status, s.k.Peaks, s.failed)
+}
+
+func (s *supervisor) reportCopy() *Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.report.clone()
+}

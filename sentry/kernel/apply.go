@@ -1,0 +1,133 @@
+package kernel
+
+import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
+)
+
+// apply has the memory manager decide call c of task t, and changes the model accordingly. Calls
+// whose outcome only the host knows come back Unsure, with the model unchanged.
+func (k *Kernel) apply(t *Task, c *Call) (mm.Result, error) {
+	m, g, a := t.space.mm, &t.Group.caller, &c.Args
+	addr := hostarch.Addr(a[0])
+	switch c.Nr {
+	case linux.SYS_MMAP:
+		return k.mmap(t, c)
+	case linux.SYS_MUNMAP:
+		return m.MUnmap(g, addr, a[1]), nil
+	case linux.SYS_MREMAP:
+		return m.MRemap(g, addr, a[1], a[2], a[3], hostarch.Addr(a[4])), nil
+	case linux.SYS_MPROTECT:
+		return m.MProtect(g, addr, a[1], a[2], -1), nil
+	case linux.SYS_PKEY_MPROTECT:
+		if int32(a[3]) == -1 {
+			return m.MProtect(g, addr, a[1], a[2], -1), nil
+		}
+		// Whether the key is allocated is not in the model: the host's answer decides.
+		return mm.Result{Unsure: true}, nil
+	case linux.SYS_BRK:
+		return m.Brk(g, addr), nil
+	case linux.SYS_MADVISE:
+		return m.MAdvise(g, addr, a[1], int(int32(a[2]))), nil
+	case linux.SYS_MLOCK, linux.SYS_MLOCK2, linux.SYS_MLOCKALL, linux.SYS_MUNLOCK, linux.SYS_MUNLOCKALL:
+		return k.mlock(t, c)
+	case linux.SYS_MSYNC:
+		return m.MSync(g, addr, a[1], uint64(int32(a[2]))), nil
+	case linux.SYS_REMAP_FILE_PAGES:
+		return m.RemapFilePages(g, addr, a[1], a[2], a[3], a[4]), nil
+	case linux.SYS_SHMAT:
+		seg, err := k.host.Segment(t, int32(a[0]))
+		if errno, err := errnoOf(err); err != nil || errno != 0 {
+			return mm.Result{Unsure: true}, nil // the kernel says what is wrong with the identifier
+		}
+		t.call.segment = seg
+		return m.ShmAt(g, seg, hostarch.Addr(a[1]), uint64(int32(a[2]))), nil
+	case linux.SYS_SHMDT:
+		return m.ShmDt(g, addr), nil
+	case linux.SYS_MSEAL:
+		return m.MSeal(g, addr, a[1], a[2]), nil
+	case linux.SYS_MAP_SHADOW_STACK:
+		return m.MapShadowStack(g, addr, a[1], uint64(uint32(a[2]))), nil
+	case linux.SYS_PERSONALITY:
+		if persona := uint64(uint32(a[0])); persona != linux.PERSONALITY_QUERY {
+			g.Personality = persona
+		}
+		return mm.Result{}, nil
+	case linux.SYS_PRCTL:
+		return k.prctl(t, c), nil
+	}
+	return mm.Result{Unsure: true}, nil
+}
+
+// mmap does what sys_mmap and ksys_mmap_pgoff do before do_mmap: it finds the file.
+func (k *Kernel) mmap(t *Task, c *Call) (mm.Result, error) {
+	a := &c.Args
+	args := mm.MMapArgs{Addr: hostarch.Addr(a[0]), Length: a[1], Prot: a[2], Flags: a[3], Offset: a[5]}
+	if args.Offset&(hostarch.PageSize-1) != 0 {
+		return mm.Result{Errno: linux.EINVAL}, nil
+	}
+	if args.Flags&linux.MAP_ANONYMOUS == 0 {
+		f, err := k.host.File(t, int32(a[4]))
+		if errno, err := errnoOf(err); err != nil {
+			return mm.Result{}, err
+		} else if errno != 0 {
+			return mm.Result{Errno: errno}, nil
+		}
+		args.File = f
+	}
+	if args.Flags&linux.MAP_LOCKED != 0 || args.Flags&linux.MAP_FIXED != 0 {
+		if err := k.refreshCreds(t); err != nil {
+			return mm.Result{}, err
+		}
+	}
+	t.call.mmap = args
+	return t.space.mm.MMap(&t.Group.caller, args), nil
+}
+
+// mlock decides the calls that lock, which depend on the capabilities of the moment.
+func (k *Kernel) mlock(t *Task, c *Call) (mm.Result, error) {
+	if err := k.refreshCreds(t); err != nil {
+		return mm.Result{}, err
+	}
+	m, g, a := t.space.mm, &t.Group.caller, &c.Args
+	switch c.Nr {
+	case linux.SYS_MLOCK:
+		return m.MLock(g, hostarch.Addr(a[0]), a[1], 0), nil
+	case linux.SYS_MLOCK2:
+		flags := uint64(uint32(a[2]))
+		if flags&^linux.MLOCK_ONFAULT != 0 {
+			return mm.Result{Errno: linux.EINVAL}, nil
+		}
+		return m.MLock(g, hostarch.Addr(a[0]), a[1], flags), nil
+	case linux.SYS_MLOCKALL:
+		return m.MLockAll(g, uint64(uint32(a[0]))), nil
+	case linux.SYS_MUNLOCK:
+		return m.MUnlock(g, hostarch.Addr(a[0]), a[1]), nil
+	}
+	return m.MUnlockAll(g), nil
+}
+
+// prctl decides the options that concern mappings.
+func (k *Kernel) prctl(t *Task, c *Call) mm.Result {
+	a := &c.Args
+	switch a[0] {
+	case linux.PR_SET_MDWE:
+		return t.space.mm.SetMDWE(a[1], a[2], a[3], a[4])
+	}
+	return mm.Result{Unsure: true}
+}
+
+// refreshCreds looks at the process's capabilities again. Under no_new_privs, which the whole
+// tree has, they can only have shrunk, so a process without any is not looked at.
+func (k *Kernel) refreshCreds(t *Task) error {
+	if t.Group.caller.Creds == (mm.Creds{}) {
+		return nil
+	}
+	creds, err := k.host.Creds(t)
+	if err != nil {
+		return err
+	}
+	t.Group.caller.Creds = creds
+	return nil
+}

@@ -1,0 +1,227 @@
+package kernel
+
+import (
+	"fmt"
+
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
+)
+
+// Drift says that the kernel answered a call otherwise than the model did.
+type Drift struct {
+	Call    Call
+	Model   mm.Result
+	Value   int64           // what the kernel returned
+	Differs []mm.Difference // or where the lists of mappings differ
+}
+
+// Error returns the difference on one line per mapping.
+func (d *Drift) Error() string {
+	s := fmt.Sprintf("%s(%#x, %#x, %#x, %#x, %#x, %#x)", linux.SyscallName(d.Call.Nr),
+		d.Call.Args[0], d.Call.Args[1], d.Call.Args[2], d.Call.Args[3], d.Call.Args[4], d.Call.Args[5])
+	if len(d.Differs) == 0 {
+		return fmt.Sprintf("%s: the model says %s, the kernel says %s", s, outcome(d.Model), outcome(ValueResult(d.Value)))
+	}
+	s = "after " + s + ", the list of mappings:"
+	for _, x := range d.Differs {
+		s += "\n  " + x.String()
+	}
+	return s
+}
+
+func outcome(r mm.Result) string {
+	if r.Errno != 0 {
+		return r.Errno.Name()
+	}
+	return fmt.Sprintf("%#x", uint64(r.Addr))
+}
+
+// maxErrno is the largest errno that a system call returns, negated (MAX_ERRNO).
+const maxErrno = 4095
+
+// ValueResult turns a system call's return value into a Result.
+func ValueResult(ret int64) mm.Result {
+	if ret < 0 && ret >= -maxErrno {
+		return mm.Result{Errno: linux.Errno(-ret)}
+	}
+	return mm.Result{Addr: hostarch.Addr(ret)}
+}
+
+// Complete records that the observed call of task t returned ret: what was decided is kept,
+// adopted or undone. It returns the outcome, with the limit that explains it where one does, and
+// a *Drift when the kernel's answer is not one that the model
+// allows for, and the model has then adopted the kernel's. The error is a failure of the host.
+func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
+	s, p := t.space, &t.call
+	if s.pending != t {
+		return mm.Result{}, nil, fmt.Errorf("task %d ended a call that it was not in", t.TID)
+	}
+	s.pending = nil
+	defer k.wakeAll(s)
+	got := ValueResult(ret)
+	switch {
+	case p.result.Unsure:
+		return got, nil, k.adopt(t, got)
+	case p.result.Errno == got.Errno && (got.Errno != 0 || p.result.Addr == got.Addr):
+		return p.result, nil, k.settleMerge(t)
+	case p.result.Errno == 0 && hostRefuses(got.Errno):
+		// The model has no objection, but the machine is short of something. Nothing was
+		// changed, so the model forgets that it had agreed.
+		s.mm.Restore(p.undo)
+		return got, nil, nil
+	}
+	if got.Errno != 0 && p.result.Errno == 0 {
+		s.mm.Restore(p.undo)
+	}
+	d := &Drift{Call: p.call, Model: p.result, Value: ret}
+	s.dirty = true
+	if s.quiet(t) {
+		return got, d, k.reconcile(t)
+	}
+	return got, d, nil
+}
+
+// hostRefuses reports whether errno can come from the machine rather than from a rule: memory or
+// locks are exhausted, or the task is being killed.
+func hostRefuses(e linux.Errno) bool {
+	return e == linux.ENOMEM || e == linux.EAGAIN || e == linux.EINTR
+}
+
+// adopt takes over the host's answer to a call that the model could not decide.
+func (k *Kernel) adopt(t *Task, got mm.Result) error {
+	s, p := t.space, &t.call
+	m, g := s.mm, &t.Group.caller
+	switch p.call.Nr {
+	case linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64:
+		return k.adoptLimits(t, got)
+	case linux.SYS_MMAP:
+		if got.Errno == 0 {
+			m.Adopt(g, p.mmap, got.Addr)
+			if p.mmap.File != nil && p.mmap.File.Kind == mm.Device {
+				return k.reconcile(t)
+			}
+			return k.settleMerge(t)
+		}
+		return nil
+	case linux.SYS_SHMAT:
+		if got.Errno == 0 && p.segment != nil {
+			m.AdoptShmAt(g, p.segment, got.Addr, uint64(int32(p.call.Args[2])))
+			return nil
+		}
+	case linux.SYS_PKEY_MPROTECT:
+		if got.Errno == 0 {
+			a := &p.call.Args
+			m.MProtect(g, hostarch.Addr(a[0]), a[1], a[2], int(int32(a[3])))
+			return nil
+		}
+	}
+	// Whatever it did, the kernel's list says.
+	s.dirty = true
+	if s.quiet(t) {
+		return k.reconcile(t)
+	}
+	return nil
+}
+
+// adoptLimits reads the limits again after a call that may have changed them, its own or, with
+// prlimit64, those of another process.
+func (k *Kernel) adoptLimits(t *Task, got mm.Result) error {
+	if got.Errno != 0 {
+		return nil
+	}
+	target := t
+	if pid := int(int32(t.call.call.Args[0])); t.call.call.Nr == linux.SYS_PRLIMIT64 && pid != 0 {
+		if target = k.tasks[pid]; target == nil {
+			return nil // outside the sandbox
+		}
+	}
+	lim, err := k.host.Limits(target)
+	if err != nil {
+		return err
+	}
+	target.Group.caller.Limits = lim
+	return nil
+}
+
+// settleMerge adopts the kernel's list where how VMAs merged cannot be known: after a Guess, and
+// when a file was mapped beside another mapping of it, since they merge only when both came from
+// one open file description.
+func (k *Kernel) settleMerge(t *Task) error {
+	p, s := &t.call, t.space
+	if !p.result.Guess && !k.fileNeighbours(t) {
+		return nil
+	}
+	s.dirty = true
+	if s.quiet(t) {
+		return k.reconcile(t)
+	}
+	return nil
+}
+
+func (k *Kernel) fileNeighbours(t *Task) bool {
+	p, s := &t.call, t.space
+	if p.call.Nr != linux.SYS_MMAP || p.mmap.File == nil || !p.mmap.File.UnsureIdentity {
+		return false
+	}
+	r := p.extent.AddrRange
+	return k.sameFileAt(s, r.Start-1, p.mmap.File) || k.sameFileAt(s, r.End, p.mmap.File)
+}
+
+func (k *Kernel) sameFileAt(s *space, a hostarch.Addr, f *mm.File) bool {
+	_, v, ok := s.mm.Find(a)
+	return ok && v.File != nil && v.File.Dev == f.Dev && v.File.Ino == f.Ino
+}
+
+// reconcile makes the model equal to the kernel's own list of mappings.
+func (k *Kernel) reconcile(t *Task) error {
+	entries, err := k.host.Maps(t)
+	if err != nil {
+		return err
+	}
+	t.space.mm.Reconcile(entries)
+	t.space.dirty = false
+	k.note(t.space)
+	return nil
+}
+
+// followStacks takes over how far stacks have grown by page faults, which make no call.
+func (k *Kernel) followStacks(t *Task) error {
+	entries, err := k.host.Maps(t)
+	if err != nil {
+		return err
+	}
+	m := t.space.mm
+	for i := range entries {
+		e := &entries[i]
+		r, v, ok := m.Find(e.Range.End - 1)
+		if ok && v.Flags&mm.VM_GROWSDOWN != 0 && r.End == e.Range.End && e.Range.Start < r.Start {
+			m.ExpandStack(r.Start, e.Range.Start)
+		}
+	}
+	return nil
+}
+
+// Verify compares the model of the task's address space with the kernel's list. done is false
+// when another task's call is on its way, so that they need not agree at this moment.
+func (k *Kernel) Verify(t *Task) (d *Drift, done bool, err error) {
+	s := t.space
+	if !s.quiet(t) {
+		return nil, false, nil
+	}
+	entries, err := k.host.Maps(t)
+	if err != nil {
+		return nil, false, err
+	}
+	if s.dirty {
+		s.mm.Reconcile(entries)
+		s.dirty = false
+		return nil, false, nil
+	}
+	diff := s.mm.Diff(entries)
+	if len(diff) == 0 {
+		return nil, true, nil
+	}
+	s.mm.Reconcile(entries)
+	return &Drift{Call: t.call.call, Model: t.call.result, Differs: diff}, true, nil
+}

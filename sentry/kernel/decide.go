@@ -1,0 +1,201 @@
+package kernel
+
+import (
+	"errors"
+
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
+)
+
+// Call is a stopped system call.
+type Call struct {
+	Nr   uint64
+	Args [6]uint64
+	// Observable: the call can be followed to its end, and rewritten.
+	Observable bool
+}
+
+// VerdictKind says what becomes of a call.
+type VerdictKind uint8
+
+const (
+	// Run runs the call unchanged; its outcome is certain.
+	Run VerdictKind = iota
+	// Observe runs the call unchanged and hands its outcome to Complete.
+	Observe
+	// Rewrite is Observe with Verdict.Args in place of the call's own.
+	Rewrite
+	// Refuse answers the call with Verdict.Result.Errno without running it.
+	Refuse
+	// Wait keeps the call waiting until Kernel.TakeWakeups returns its task.
+	Wait
+)
+
+// String returns the kind's name as the trace has it.
+func (v VerdictKind) String() string {
+	switch v {
+	case Run, Observe:
+		return "allow"
+	case Rewrite:
+		return "rewrite"
+	case Refuse:
+		return "refuse"
+	}
+	return "wait"
+}
+
+// Verdict is the answer to a call.
+type Verdict struct {
+	Kind   VerdictKind
+	Result mm.Result // what the manager decided
+	Args   [6]uint64 // for Rewrite
+	// WaitFor is, for Wait, the task whose call must first be proved over, or 0 when its end
+	// is going to be reported anyway.
+	WaitFor int
+}
+
+// errnoOf splits an error of the Host into the guest's errno and a failure of the host.
+func errnoOf(err error) (linux.Errno, error) {
+	var e linux.Errno
+	if errors.As(err, &e) {
+		return e, nil
+	}
+	return 0, err
+}
+
+// Decide decides a call that task t is about to make. The error is a failure of the host.
+func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
+	k.Settle(t)
+	s := t.space
+	if s.pending != nil && s.pending != t {
+		s.waiters = append(s.waiters, t.TID)
+		return Verdict{Kind: Wait}, nil
+	}
+	ext := callExtent(&c)
+	if o := s.conflict(t, ext); o != nil {
+		s.waiters = append(s.waiters, t.TID)
+		return Verdict{Kind: Wait, WaitFor: o.TID}, nil
+	}
+	if s.dirty && s.quiet(t) {
+		if err := k.reconcile(t); err != nil {
+			return Verdict{}, err
+		}
+	}
+	if s.mm.NeedsStack(ext.AddrRange, &t.Group.caller) {
+		if err := k.followStacks(t); err != nil {
+			return Verdict{}, err
+		}
+	}
+	t.call = pending{call: c, extent: ext}
+	if c.Observable {
+		t.call.undo = s.mm.Snapshot()
+	}
+	res, err := k.apply(t, &c)
+	if err != nil {
+		return Verdict{}, err
+	}
+	t.call.result = res
+	k.note(s)
+
+	if chosen := chosenRange(&c, res); chosen.Length() > 0 {
+		t.call.extent.AddrRange = chosen
+		if o := s.conflict(t, t.call.extent); o != nil {
+			s.mm.Restore(t.call.undo)
+			s.waiters = append(s.waiters, t.TID)
+			return Verdict{Kind: Wait, WaitFor: o.TID}, nil
+		}
+	}
+	if !c.Observable {
+		if res.Unsure || res.Guess {
+			s.dirty = true
+		}
+		s.launch(t)
+		return Verdict{Kind: Run, Result: res}, nil
+	}
+	s.pending = t
+	if s.rewrite && res.Errno == 0 && !res.Unsure {
+		if args, ok := rewritten(&c, res); ok {
+			return Verdict{Kind: Rewrite, Result: res, Args: args}, nil
+		}
+	}
+	return Verdict{Kind: Observe, Result: res}, nil
+}
+
+// callExtent returns what the call names of the address space; what get_unmapped_area chooses is
+// added later.
+func callExtent(c *Call) extent {
+	at := func(addr, length uint64) extent {
+		start := hostarch.Addr(addr).RoundDown()
+		end := hostarch.Addr(addr + length).RoundUp()
+		if end < start {
+			return extent{all: true}
+		}
+		return extent{AddrRange: hostarch.AddrRange{Start: start, End: end}}
+	}
+	a := &c.Args
+	switch c.Nr {
+	case linux.SYS_MMAP:
+		if a[3]&(linux.MAP_FIXED|linux.MAP_FIXED_NOREPLACE) == 0 {
+			return extent{} // touches nothing yet
+		}
+		return at(a[0], a[1])
+	case linux.SYS_MREMAP:
+		if a[3]&linux.MREMAP_FIXED != 0 {
+			return extent{all: true}
+		}
+		return at(a[0], max(a[1], a[2]))
+	case linux.SYS_MUNMAP, linux.SYS_MPROTECT, linux.SYS_PKEY_MPROTECT, linux.SYS_MADVISE, linux.SYS_MLOCK,
+		linux.SYS_MLOCK2, linux.SYS_MUNLOCK, linux.SYS_MSYNC, linux.SYS_MSEAL, linux.SYS_MBIND,
+		linux.SYS_SET_MEMPOLICY_HOME_NODE, linux.SYS_REMAP_FILE_PAGES:
+		return at(a[0], a[1])
+	case linux.SYS_PRCTL:
+		if a[0] == linux.PR_SET_VMA {
+			return at(a[2], a[3])
+		}
+	case linux.SYS_PERSONALITY, linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64:
+		return extent{}
+	}
+	return extent{all: true}
+}
+
+// chosenRange returns the range of an address that the manager chose, or an empty range.
+func chosenRange(c *Call, res mm.Result) hostarch.AddrRange {
+	if !c.Observable || res.Errno != 0 || res.Unsure {
+		return hostarch.AddrRange{}
+	}
+	switch c.Nr {
+	case linux.SYS_MMAP:
+		return hostarch.Range(res.Addr, hostarch.PageAlign(c.Args[1]))
+	case linux.SYS_MREMAP:
+		return hostarch.Range(res.Addr, hostarch.PageAlign(c.Args[2]))
+	}
+	return hostarch.AddrRange{}
+}
+
+// rewritten returns the call's arguments with the manager's own choice of address, so that the
+// host installs the mapping there or reports that it is taken.
+func rewritten(c *Call, res mm.Result) ([6]uint64, bool) {
+	a := c.Args
+	switch c.Nr {
+	case linux.SYS_MMAP:
+		if a[3]&(linux.MAP_FIXED|linux.MAP_FIXED_NOREPLACE) != 0 {
+			return a, false
+		}
+		a[0], a[3] = uint64(res.Addr), a[3]|linux.MAP_FIXED_NOREPLACE
+		return a, true
+	case linux.SYS_MREMAP:
+		if a[3]&linux.MREMAP_FIXED != 0 || uint64(res.Addr) == a[0] {
+			return a, false
+		}
+		a[3], a[4] = a[3]|linux.MREMAP_FIXED|linux.MREMAP_MAYMOVE, uint64(res.Addr)
+		return a, true
+	case linux.SYS_SHMAT:
+		if a[1] != 0 {
+			return a, false
+		}
+		a[1] = uint64(res.Addr)
+		return a, true
+	}
+	return a, false
+}

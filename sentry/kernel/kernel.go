@@ -1,0 +1,254 @@
+// Package kernel knows the tasks of one sandbox, which of them share an address space, and what
+// each of their memory calls does. It decodes a stopped call, has mm.MemoryManager decide it, and
+// says what is to happen to it. It is pure: everything it needs from the machine comes through
+// Host, and its caller serialises all use of one Kernel.
+//
+// A call goes through these steps:
+//
+//	Decide ── Run ──────────────────────────────► in flight until the task is seen again (Settle)
+//	       ── Observe, Rewrite ──► Complete(ret)   the outcome is known: kept, adopted or undone
+//	       ── Refuse                               nothing was changed
+//	       ── Wait ──► ... ──► Decide again        another task's call must end first
+package kernel
+
+import (
+	"fmt"
+
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/limits"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
+	"github.com/runsbx/runsbx/sentry/procmaps"
+)
+
+// Host answers what only the machine knows. Errors other than linux.Errno values mean that the
+// task is gone or cannot be looked at.
+type Host interface {
+	// File returns the open file behind descriptor fd of the task, or EBADF.
+	File(t *Task, fd int32) (*mm.File, error)
+	// Segment returns the System V shared memory segment with this identifier.
+	Segment(t *Task, id int32) (*mm.File, error)
+	// Maps returns the kernel's own list of the task's mappings, ascending.
+	Maps(t *Task) ([]procmaps.Entry, error)
+	// Limits returns the soft limits of the task's process.
+	Limits(t *Task) (limits.Rlimits, error)
+	// Creds returns what the task's credentials permit.
+	Creds(t *Task) (mm.Creds, error)
+	// Image returns what the task's exec placed outside the list of mappings.
+	Image(t *Task) (Image, error)
+}
+
+// Image is what exec sets up besides the mappings.
+type Image struct {
+	StartData, EndData hostarch.Addr // the program's data segment
+	StartBrk           hostarch.Addr // where the heap starts
+	Personality        uint64        // the process's execution domain and flags
+	Name               string        // the program's name (comm)
+}
+
+// Kernel is the tasks of one sandbox. New makes one.
+type Kernel struct {
+	cfg    *mm.Config
+	host   Host
+	seeded bool
+	seed   uint64
+	tasks  map[int]*Task
+	wake   []int // tasks whose wait is over; see TakeWakeups
+
+	// Peaks over all processes so far.
+	Peaks Peaks
+}
+
+// Peaks are the largest values that any one address space reached, in bytes (MapCount: VMAs).
+type Peaks struct {
+	MapCount                        int
+	TotalVM, LockedVM, DataVM, Tree uint64
+}
+
+// New returns a Kernel without tasks.
+func New(cfg *mm.Config, host Host) *Kernel {
+	return &Kernel{cfg: cfg, host: host, tasks: make(map[int]*Task)}
+}
+
+// SetSeed makes every address that the manager chooses follow from seed. It is called before the
+// first task.
+func (k *Kernel) SetSeed(seed uint64) { k.seeded, k.seed = true, seed }
+
+// Task is one thread.
+type Task struct {
+	TID   int
+	Group *ThreadGroup
+	space *space
+	call  pending // decided, and its outcome is not known yet
+}
+
+// ThreadGroup is one process.
+type ThreadGroup struct {
+	TGID   int
+	Name   string // the program's name, for messages
+	caller mm.Caller
+	tasks  int
+}
+
+// MM returns the task's address space.
+func (t *Task) MM() *mm.MemoryManager { return t.space.mm }
+
+// Task returns the task with this thread id, or nil.
+func (k *Kernel) Task(tid int) *Task { return k.tasks[tid] }
+
+// Len returns the number of living tasks.
+func (k *Kernel) Len() int { return len(k.tasks) }
+
+// Start adds a task without a parent; an Exec follows that fills its address space.
+func (k *Kernel) Start(tid int) (*Task, error) {
+	t := &Task{TID: tid, Group: &ThreadGroup{TGID: tid, tasks: 1}}
+	t.space = &space{mm: mm.New(k.cfg), users: 1}
+	k.tasks[tid] = t
+	lim, err := k.host.Limits(t)
+	if err != nil {
+		return nil, err
+	}
+	t.Group.caller.Limits = lim
+	return t, nil
+}
+
+// Clone adds the child that parent made with these clone flags (kernel_clone, copy_mm).
+func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) {
+	child := &Task{TID: childTID}
+	if flags&linux.CLONE_THREAD != 0 {
+		child.Group = parent.Group
+		child.Group.tasks++
+	} else {
+		child.Group = &ThreadGroup{TGID: childTID, Name: parent.Group.Name, caller: parent.Group.caller, tasks: 1}
+	}
+	k.tasks[childTID] = child
+	if flags&linux.CLONE_VM != 0 {
+		child.space = parent.space
+		child.space.users++
+		return child, nil
+	}
+	child.space = &space{mm: parent.space.mm.Fork(), users: 1}
+	if parent.space.users > 1 || parent.space.dirty {
+		// Other threads' calls may have run before or after the copy was made: the child
+		// is stopped and alone in its address space, so its own list says which.
+		if err := k.reconcile(child); err != nil {
+			return nil, err
+		}
+	}
+	k.note(child.space)
+	return child, nil
+}
+
+// Exec gives the task the address space of its new image (begin_new_exec), which replaces the
+// task formerly known as former: the leader's id goes to whichever thread executed.
+func (k *Kernel) Exec(tid, former int) (*Task, error) {
+	t := k.tasks[former]
+	if t == nil {
+		return nil, fmt.Errorf("exec of unknown task %d", former)
+	}
+	k.release(t)
+	if tid != former {
+		delete(k.tasks, former)
+		if old := k.tasks[tid]; old != nil {
+			k.Exit(old)
+		}
+		t.TID = tid
+		k.tasks[tid] = t
+	}
+	t.Group.tasks = 1
+	return t, k.load(t)
+}
+
+// Adopt adds a process whose parent was killed before its child became known: what it has is read
+// from the host.
+func (k *Kernel) Adopt(tid int) (*Task, error) {
+	t, err := k.Start(tid)
+	if err != nil {
+		return nil, err
+	}
+	return t, k.load(t)
+}
+
+// load gives the task the address space that the host says it has.
+func (k *Kernel) load(t *Task) error {
+	before := t.space.mm
+	t.space = &space{mm: mm.New(k.cfg), users: 1}
+	img, err := k.host.Image(t)
+	if err != nil {
+		return err
+	}
+	entries, err := k.host.Maps(t)
+	if err != nil {
+		return err
+	}
+	if t.Group.caller.Creds, err = k.host.Creds(t); err != nil {
+		return err
+	}
+	t.Group.Name = img.Name
+	t.Group.caller.Personality = img.Personality
+	info := mm.SeedInfo{
+		StartBrk: img.StartBrk, Brk: img.StartBrk, StartData: img.StartData, EndData: img.EndData,
+		StackLimit:  t.Group.caller.Limits.Stack,
+		NoRandomize: img.Personality&linux.ADDR_NO_RANDOMIZE != 0,
+		Inherit:     before,
+	}
+	for i := range entries {
+		if entries[i].Name == "[heap]" {
+			info.Brk = entries[i].Range.End
+		}
+	}
+	if img.Personality&linux.ADDR_COMPAT_LAYOUT != 0 || t.Group.caller.Limits.Stack == linux.RLIM_INFINITY {
+		info.Layout = mm.BottomUp // mmap_is_legacy
+	}
+	if err := t.space.mm.Seed(entries, info); err != nil {
+		return err
+	}
+	if k.seeded && info.Layout == mm.TopDown {
+		t.space.rewrite = true
+		t.space.mm.SetMmapBase(seededBase(t.space.mm.MmapBase(), k.seed))
+	}
+	k.note(t.space)
+	return nil
+}
+
+// Exit removes a task that has ended.
+func (k *Kernel) Exit(t *Task) {
+	if k.tasks[t.TID] != t {
+		return
+	}
+	delete(k.tasks, t.TID)
+	t.Group.tasks--
+	k.release(t)
+}
+
+// TakeWakeups returns the tasks whose wait is over since the last time; their calls are to be
+// decided again.
+func (k *Kernel) TakeWakeups() []int {
+	w := k.wake
+	k.wake = nil
+	return w
+}
+
+// seedSpan is how far below its natural place a seeded mmap_base may lie: 2^28 pages, the width
+// of the kernel's own randomization (vm.mmap_rnd_bits).
+const seedSpan = 1 << 28
+
+// seededBase returns the page-aligned mmap_base that follows from seed.
+func seededBase(base hostarch.Addr, seed uint64) hostarch.Addr {
+	// splitmix64: neighbouring seeds give unrelated layouts.
+	z := seed + 0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	z ^= z >> 31
+	return base - hostarch.Addr(z%seedSpan)<<hostarch.PageShift
+}
+
+// note keeps the peaks.
+func (k *Kernel) note(s *space) {
+	tot := s.mm.Totals()
+	p := &k.Peaks
+	p.MapCount = max(p.MapCount, tot.MapCount)
+	p.TotalVM = max(p.TotalVM, tot.TotalVM<<hostarch.PageShift)
+	p.LockedVM = max(p.LockedVM, tot.LockedVM<<hostarch.PageShift)
+	p.DataVM = max(p.DataVM, tot.DataVM<<hostarch.PageShift)
+}

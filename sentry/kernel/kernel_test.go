@@ -1,0 +1,365 @@
+package kernel
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/limits"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
+	"github.com/runsbx/runsbx/sentry/procmaps"
+)
+
+// image is what every task of these tests has after exec: mmap_base is 0x7ffff7fff000.
+const image = `555555554000-555555556000 r-xp 00000000 fe:00 1 /bin/guest
+7ffff7ffd000-7ffff7fff000 r-xp 00000000 00:00 0 [vdso]
+7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0 [stack]
+`
+
+const top = 0x7ffff7ffd000 // the lowest address in use below mmap_base
+
+// fakeHost is a machine whose tasks have what a test says.
+type fakeHost struct {
+	maps  map[int]string // by thread id; image where there is none
+	files map[int32]*mm.File
+}
+
+func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
+	if f := h.files[fd]; f != nil {
+		return f, nil
+	}
+	return nil, linux.EBADF
+}
+
+func (h *fakeHost) Segment(*Task, int32) (*mm.File, error) { return nil, linux.EINVAL }
+
+func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
+	text := h.maps[t.TID]
+	if text == "" {
+		text = image
+	}
+	return procmaps.Parse([]byte(text))
+}
+
+func (h *fakeHost) Limits(*Task) (limits.Rlimits, error) {
+	l := limits.Unlimited()
+	l.Stack = 8 << 20
+	return l, nil
+}
+
+func (h *fakeHost) Creds(*Task) (mm.Creds, error) { return mm.Creds{}, nil }
+
+func (h *fakeHost) Image(*Task) (Image, error) {
+	return Image{StartBrk: 0x555555556000, Name: "guest"}, nil
+}
+
+func testConfig() *mm.Config {
+	return &mm.Config{TaskSize: 0x7ffffffff000, MmapMinAddr: 4096, MaxMapCount: 65530, StackGuardGap: 1 << 20, THP: true, THPKnob: true}
+}
+
+// boot returns a kernel with one task, 100, that has just executed image.
+func boot(t *testing.T) (*Kernel, *Task, *fakeHost) {
+	t.Helper()
+	h := &fakeHost{maps: map[int]string{}, files: map[int32]*mm.File{}}
+	k := New(testConfig(), h)
+	if _, err := k.Start(100); err != nil {
+		t.Fatal(err)
+	}
+	task, err := k.Exec(100, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, task, h
+}
+
+func clone(t *testing.T, k *Kernel, parent *Task, tid int, flags uint64) *Task {
+	t.Helper()
+	c, err := k.Clone(parent, tid, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func decide(t *testing.T, k *Kernel, task *Task, c Call) Verdict {
+	t.Helper()
+	v, err := k.Decide(task, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := task.MM().CheckInvariants(); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func mmapCall(length uint64) Call {
+	return Call{Nr: linux.SYS_MMAP, Observable: true, Args: [6]uint64{0, length,
+		linux.PROT_READ | linux.PROT_WRITE, linux.MAP_PRIVATE | linux.MAP_ANONYMOUS, ^uint64(0), 0}}
+}
+
+func munmapCall(addr, length uint64) Call {
+	return Call{Nr: linux.SYS_MUNMAP, Args: [6]uint64{addr, length}}
+}
+
+const threadFlags = linux.CLONE_VM | linux.CLONE_THREAD | linux.CLONE_SIGHAND
+
+func TestMmapIsObserved(t *testing.T) {
+	k, task, _ := boot(t)
+	v := decide(t, k, task, mmapCall(0x3000))
+	if v.Kind != Observe || v.Result.Addr != top-0x3000 {
+		t.Fatalf("verdict %+v", v)
+	}
+	res, drift, err := k.Complete(task, top-0x3000)
+	if err != nil || drift != nil || res.Addr != top-0x3000 {
+		t.Fatalf("%+v, drift %v, error %v", res, drift, err)
+	}
+	if _, _, ok := task.MM().Find(top - 1); !ok {
+		t.Error("the mapping is not in the model")
+	}
+}
+
+func TestHostRefusalIsUndone(t *testing.T) {
+	k, task, _ := boot(t)
+	before := task.MM().Totals()
+	decide(t, k, task, mmapCall(0x3000))
+	res, drift, err := k.Complete(task, -int64(linux.ENOMEM))
+	if err != nil || drift != nil || res.Errno != linux.ENOMEM {
+		t.Fatalf("%+v, drift %v, error %v", res, drift, err)
+	}
+	if got := task.MM().Totals(); got != before {
+		t.Errorf("totals are %+v, were %+v", got, before)
+	}
+}
+
+func TestOtherAddressIsDrift(t *testing.T) {
+	k, task, h := boot(t)
+	decide(t, k, task, mmapCall(0x1000))
+	h.maps[100] = "10000000-10001000 rw-p 00000000 00:00 0 \n" + image
+	_, drift, err := k.Complete(task, 0x10000000)
+	if err != nil || drift == nil {
+		t.Fatalf("drift %v, error %v", drift, err)
+	}
+	if _, _, ok := task.MM().Find(0x10000000); !ok {
+		t.Error("the kernel's list was not adopted")
+	}
+	if _, _, ok := task.MM().Find(top - 1); ok {
+		t.Error("the model's own choice is still there")
+	}
+}
+
+func TestWrongErrnoIsDrift(t *testing.T) {
+	k, task, _ := boot(t)
+	c := mmapCall(0)
+	if v := decide(t, k, task, c); v.Result.Errno != linux.EINVAL {
+		t.Fatalf("verdict %+v", v)
+	}
+	if _, drift, err := k.Complete(task, -int64(linux.EOVERFLOW)); err != nil || drift == nil {
+		t.Errorf("drift %v, error %v", drift, err)
+	}
+}
+
+func TestBadDescriptor(t *testing.T) {
+	k, task, _ := boot(t)
+	for name, tc := range map[string]struct {
+		offset uint64
+		errno  linux.Errno
+	}{
+		"closed":                       {0, linux.EBADF},
+		"closed, and offset unaligned": {1, linux.EINVAL}, // sys_mmap looks at the offset first
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := mmapCall(0x1000)
+			c.Args[3], c.Args[4], c.Args[5] = linux.MAP_PRIVATE, 7, tc.offset
+			if v := decide(t, k, task, c); v.Result.Errno != tc.errno {
+				t.Errorf("verdict %+v", v)
+			}
+			if _, drift, err := k.Complete(task, -int64(tc.errno)); drift != nil || err != nil {
+				t.Error(drift, err)
+			}
+		})
+	}
+}
+
+// A thread's munmap has been decided but may not have run. Another thread must not be given the
+// range before it has: a late munmap would destroy the new mapping.
+func TestChosenRangeInFlight(t *testing.T) {
+	k, one, _ := boot(t)
+	decide(t, k, one, mmapCall(0x1000))
+	if _, _, err := k.Complete(one, top-0x1000); err != nil {
+		t.Fatal(err)
+	}
+	two := clone(t, k, one, 101, threadFlags)
+	if v := decide(t, k, one, munmapCall(top-0x1000, 0x1000)); v.Kind != Run {
+		t.Fatalf("munmap: %+v", v)
+	}
+	v := decide(t, k, two, mmapCall(0x1000))
+	if v.Kind != Wait || v.WaitFor != 100 {
+		t.Fatalf("mmap while munmap is in flight: %+v", v)
+	}
+	if w := k.TakeWakeups(); len(w) != 0 {
+		t.Fatalf("woken too early: %v", w)
+	}
+	k.Settle(one)
+	if w := k.TakeWakeups(); !slices.Equal(w, []int{101}) {
+		t.Fatalf("woken: %v", w)
+	}
+	if v := decide(t, k, two, mmapCall(0x1000)); v.Kind != Observe || v.Result.Addr != top-0x1000 {
+		t.Errorf("mmap afterwards: %+v", v)
+	}
+}
+
+func TestDistantCallsDoNotWait(t *testing.T) {
+	k, one, _ := boot(t)
+	two := clone(t, k, one, 101, threadFlags)
+	decide(t, k, one, munmapCall(0x10000000, 0x1000))
+	for name, tc := range map[string]struct {
+		addr uint64
+		want VerdictKind
+	}{
+		"neighbour below": {0x0fff_f000, Wait},
+		"same":            {0x10000000, Wait},
+		"neighbour above": {0x10001000, Wait},
+		"one page away":   {0x10002000, Run},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if v := decide(t, k, two, munmapCall(tc.addr, 0x1000)); v.Kind != tc.want {
+				t.Errorf("%+v", v)
+			}
+			k.Settle(two)
+		})
+	}
+}
+
+func TestObservedCallExcludesOthers(t *testing.T) {
+	k, one, _ := boot(t)
+	two := clone(t, k, one, 101, threadFlags)
+	decide(t, k, one, mmapCall(0x1000))
+	if v := decide(t, k, two, munmapCall(0x10000000, 0x1000)); v.Kind != Wait || v.WaitFor != 0 {
+		t.Fatalf("%+v", v)
+	}
+	if _, _, err := k.Complete(one, top-0x1000); err != nil {
+		t.Fatal(err)
+	}
+	if w := k.TakeWakeups(); !slices.Equal(w, []int{101}) {
+		t.Errorf("woken: %v", w)
+	}
+}
+
+func TestDeathEndsWaiting(t *testing.T) {
+	k, one, _ := boot(t)
+	two := clone(t, k, one, 101, threadFlags)
+	decide(t, k, one, mmapCall(0x1000))
+	decide(t, k, two, munmapCall(0x10000000, 0x1000))
+	k.Exit(one)
+	if w := k.TakeWakeups(); !slices.Equal(w, []int{101}) {
+		t.Errorf("woken: %v", w)
+	}
+	// Whether the dead thread's mmap took effect only the kernel's list says.
+	decide(t, k, two, munmapCall(0x10000000, 0x1000))
+	if _, _, ok := two.MM().Find(top - 1); ok {
+		t.Error("the model still has the mapping that the kernel does not")
+	}
+}
+
+func TestForkCopies(t *testing.T) {
+	k, parent, _ := boot(t)
+	child := clone(t, k, parent, 200, 0)
+	decide(t, k, child, mmapCall(0x1000))
+	if _, _, err := k.Complete(child, top-0x1000); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok := parent.MM().Find(top - 1); ok {
+		t.Error("the child's mapping is in the parent")
+	}
+	if child.Group == parent.Group {
+		t.Error("the child is in its parent's thread group")
+	}
+}
+
+func TestVforkShares(t *testing.T) {
+	k, parent, _ := boot(t)
+	child := clone(t, k, parent, 200, linux.CLONE_VM|linux.CLONE_VFORK)
+	if child.MM() != parent.MM() {
+		t.Fatal("the child has an address space of its own")
+	}
+	if _, err := k.Exec(200, 200); err != nil {
+		t.Fatal(err)
+	}
+	if child.MM() == parent.MM() {
+		t.Error("exec left the child in its parent's address space")
+	}
+	if !k.Last(parent) {
+		t.Error("the parent still shares its address space")
+	}
+}
+
+func TestExecByAnotherThread(t *testing.T) {
+	k, leader, _ := boot(t)
+	clone(t, k, leader, 101, threadFlags)
+	clone(t, k, leader, 102, threadFlags)
+	got, err := k.Exec(100, 101)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.TID != 100 || k.Task(100) != got || k.Task(101) != nil {
+		t.Errorf("after exec: task 100 is %p, 101 is %p, returned %p", k.Task(100), k.Task(101), got)
+	}
+}
+
+func TestSeededAddresses(t *testing.T) {
+	addr := func(seed uint64) hostarch.Addr {
+		h := &fakeHost{maps: map[int]string{}}
+		k := New(testConfig(), h)
+		k.SetSeed(seed)
+		if _, err := k.Start(1); err != nil {
+			t.Fatal(err)
+		}
+		task, err := k.Exec(1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := decide(t, k, task, mmapCall(0x1000))
+		if v.Kind != Rewrite || v.Args[0] != uint64(v.Result.Addr) || v.Args[3]&linux.MAP_FIXED_NOREPLACE == 0 {
+			t.Fatalf("seed %d: %+v", seed, v)
+		}
+		return v.Result.Addr
+	}
+	if a, b := addr(7), addr(7); a != b {
+		t.Errorf("one seed, two addresses: %v and %v", a, b)
+	}
+	seen := map[hostarch.Addr]uint64{}
+	for seed := range uint64(1000) {
+		a := addr(seed)
+		if a >= top || a < top-seedSpan<<hostarch.PageShift {
+			t.Fatalf("seed %d: %v is out of bounds", seed, a)
+		}
+		if other, ok := seen[a]; ok {
+			t.Errorf("seeds %d and %d give %v", seed, other, a)
+		}
+		seen[a] = seed
+	}
+}
+
+func TestPersonality(t *testing.T) {
+	k, task, _ := boot(t)
+	decide(t, k, task, Call{Nr: linux.SYS_PERSONALITY, Args: [6]uint64{linux.READ_IMPLIES_EXEC}})
+	decide(t, k, task, Call{Nr: linux.SYS_PERSONALITY, Args: [6]uint64{linux.PERSONALITY_QUERY}})
+	c := mmapCall(0x1000)
+	c.Args[2] = linux.PROT_READ
+	v := decide(t, k, task, c)
+	_, vma, ok := task.MM().Find(v.Result.Addr)
+	if !ok || vma.Flags&mm.VM_EXEC == 0 {
+		t.Errorf("flags %#x", vma.Flags)
+	}
+}
+
+func TestDriftExplains(t *testing.T) {
+	d := &Drift{Call: munmapCall(0x1000, 0x2000), Model: mm.Result{}, Value: -int64(linux.EINVAL)}
+	want := "munmap(0x1000, 0x2000, 0x0, 0x0, 0x0, 0x0): the model says 0x0, the kernel says EINVAL"
+	if got := fmt.Sprint(d); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

@@ -1,0 +1,132 @@
+package kernel
+
+import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/mm"
+)
+
+// space is an address space and the order of the calls on it.
+//
+// A call that was allowed to run is in flight until its task is seen again: the supervisor is not
+// told when it ends. With one task per address space that never matters, since the task's next
+// call proves that the last one is over. With several, the model must not run ahead of the
+// kernel:
+//
+//	thread 1:  munmap [a,b) ── decided ── (not executed yet) ───────────────► destroys it
+//	thread 2:                              mmap ── decided: [a,b) is free ── installed
+//
+// So a call waits while another task's call on the same or a neighbouring range is in flight
+// (neighbouring, because merging looks at neighbours), and while another task's call whose outcome
+// is to be observed is not complete.
+type space struct {
+	mm      *mm.MemoryManager
+	users   int     // tasks that share it
+	flights []*Task // tasks whose call runs unobserved
+	pending *Task   // the one task whose call's outcome will be observed
+	waiters []int   // tasks that wait for any of these to end
+	rewrite bool    // the manager's own choice of address differs from the kernel's
+	dirty   bool    // a call ended in a way that the model cannot know: adopt the kernel's list
+}
+
+// pending is what is remembered of a call from Decide to its end.
+type pending struct {
+	call     Call
+	inFlight bool
+	extent   extent
+	result   mm.Result
+	undo     mm.Snapshot
+	mmap     mm.MMapArgs
+	segment  *mm.File
+}
+
+// extent is what part of an address space a call can change.
+type extent struct {
+	hostarch.AddrRange
+	all bool // everything, whatever the range
+}
+
+// touches reports whether two calls cannot be told apart from their order.
+func (e extent) touches(o extent) bool {
+	return e.all || o.all || e.Touches(o.AddrRange)
+}
+
+// conflict returns a task whose call in flight must end before t's call with this extent.
+func (s *space) conflict(t *Task, e extent) *Task {
+	for _, o := range s.flights {
+		if o != t && o.call.extent.touches(e) {
+			return o
+		}
+	}
+	return nil
+}
+
+// quiet reports whether the kernel's list of mappings must equal the model while t stands still:
+// no other task's call is on its way.
+func (s *space) quiet(t *Task) bool {
+	if s.pending != nil && s.pending != t {
+		return false
+	}
+	for _, o := range s.flights {
+		if o != t {
+			return false
+		}
+	}
+	return true
+}
+
+// launch marks t's call as running unobserved.
+func (s *space) launch(t *Task) {
+	if s.users > 1 && !t.call.inFlight {
+		t.call.inFlight = true
+		s.flights = append(s.flights, t)
+	}
+}
+
+// land marks t's call in flight as over.
+func (s *space) land(t *Task) bool {
+	if !t.call.inFlight {
+		return false
+	}
+	t.call.inFlight = false
+	for i, o := range s.flights {
+		if o == t {
+			s.flights = append(s.flights[:i], s.flights[i+1:]...)
+			break
+		}
+	}
+	return true
+}
+
+// Settle records that the task has left the call it was in, which is known once it was seen in
+// user mode, in another call, or dead.
+func (k *Kernel) Settle(t *Task) {
+	if t.space.land(t) {
+		k.wakeAll(t.space)
+	}
+}
+
+// wakeAll ends the wait of every task that waits for an event of s: each is decided again, and
+// may wait again.
+func (k *Kernel) wakeAll(s *space) {
+	k.wake = append(k.wake, s.waiters...)
+	s.waiters = s.waiters[:0]
+}
+
+// release takes t out of its address space.
+func (k *Kernel) release(t *Task) {
+	s := t.space
+	if t.call.inFlight || s.pending == t {
+		// It died in the call: whether the call took effect is only known from the host.
+		s.dirty = true
+	}
+	s.land(t)
+	if s.pending == t {
+		s.pending = nil
+	}
+	s.users--
+	k.wakeAll(s)
+	t.call = pending{}
+}
+
+// Last reports whether no other task shares t's address space.
+func (k *Kernel) Last(t *Task) bool { return t.space.users == 1 }

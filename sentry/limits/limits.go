@@ -1,0 +1,47 @@
+// Package limits holds what bounds a guest's memory: resource limits per process, the overcommit
+// modes, and the refusal that explains itself.
+package limits
+
+import (
+	"fmt"
+
+	"github.com/runsbx/runsbx/sentry/linux"
+)
+
+// Resource names what a limit bounds.
+type Resource string
+
+// The resources that can refuse a memory call.
+const (
+	AS       Resource = "as"        // RLIMIT_AS, bytes of address space of one process
+	Data     Resource = "data"      // RLIMIT_DATA, bytes of private writable memory of one process
+	Stack    Resource = "stack"     // RLIMIT_STACK, bytes of one growing stack
+	MemLock  Resource = "memlock"   // RLIMIT_MEMLOCK, locked bytes of one process
+	MapCount Resource = "map-count" // vm.max_map_count, VMAs of one process
+	Commit   Resource = "commit"    // committed bytes of the whole tree
+	Space    Resource = "space"     // no free range of addresses is left
+)
+
+// Refusal says which limit refused a call and by how much. Used, Wanted and Limit are bytes,
+// except for MapCount, where they are VMAs.
+type Refusal struct {
+	Resource            Resource
+	Used, Wanted, Limit uint64
+	Errno               linux.Errno
+}
+
+// Error returns one line that explains the refusal.
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("%s %d used + %d > limit %d (%s)", r.Resource, r.Used, r.Wanted, r.Limit, r.Errno.Name())
+}
+
+// Rlimits are the soft limits of one process that memory calls obey, in bytes;
+// linux.RLIM_INFINITY where there is none.
+type Rlimits struct {
+	AS, Data, Stack, MemLock uint64
+}
+
+// Unlimited returns Rlimits without a bound.
+func Unlimited() Rlimits {
+	return Rlimits{linux.RLIM_INFINITY, linux.RLIM_INFINITY, linux.RLIM_INFINITY, linux.RLIM_INFINITY}
+}

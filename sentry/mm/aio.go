@@ -1,0 +1,96 @@
+package mm
+
+import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/linux"
+)
+
+// aioEventSize is the size of struct io_event and of the header before them (struct aio_ring).
+const aioEventSize = 32
+
+// ringLength returns the bytes that the ring of an AIO context for nrEvents events takes
+// (ioctx_alloc, aio_setup_ring); 0 when there are too many. The kernel doubles the events, since
+// up to half of them may be set aside on other cpus.
+func (m *MemoryManager) ringLength(nrEvents uint32) uint64 {
+	n := 2 * max(uint64(nrEvents), 4*uint64(m.cfg.CPUs))
+	if uint32(n) > 0x10000000/aioEventSize || n>>32 != 0 {
+		return 0
+	}
+	return hostarch.PageAlign(aioEventSize * (1 + n + 2))
+}
+
+// IoSetup maps the completion ring of a new AIO context (sys_io_setup). Result.Addr is where the
+// ring is, which is also the context's identifier; the call itself returns 0.
+//
+// Unsure where the number of cpus is not known. Errnos: EINVAL (nrEvents is 0 or too large),
+// ENOMEM (any reason for which the ring cannot be mapped). EAGAIN, when the system has too many
+// contexts (fs.aio-max-nr), is the host's to answer.
+func (m *MemoryManager) IoSetup(c *Caller, nrEvents uint32) Result {
+	if nrEvents == 0 {
+		return failed(linux.EINVAL)
+	}
+	if m.cfg.CPUs == 0 {
+		return Result{Unsure: true}
+	}
+	length := m.ringLength(nrEvents)
+	if length == 0 {
+		return failed(linux.EINVAL)
+	}
+	mp, res := m.prepareMMap(c, ringArgs(length))
+	if res.Unsure {
+		return res
+	}
+	if res.Errno == 0 && m.denyWriteExec(mp.vmFlags, mp.vmFlags) {
+		res.Errno = linux.EACCES
+	}
+	if res.Errno == 0 {
+		if why := m.mayExpandVM(c, mp.vmFlags, hostarch.Pages(length)); why != nil {
+			res = refused(why)
+		}
+	}
+	if res.Errno != 0 {
+		res.Errno = linux.ENOMEM // aio_setup_ring does not say why
+		return res
+	}
+	mp.vmFlags |= VM_DONTEXPAND
+	m.install(&mp)
+	return succeeded(hostarch.Addr(mp.addr))
+}
+
+// AdoptIoSetup records the ring of length bytes that the host mapped at addr.
+func (m *MemoryManager) AdoptIoSetup(c *Caller, addr hostarch.Addr, length uint64) {
+	a := ringArgs(hostarch.PageAlign(length))
+	mp := mapping{addr: uint64(addr), length: a.Length, flags: a.Flags, file: a.File}
+	mp.vmFlags = m.mmapFlags(c, &a)
+	mp.fileFlags(a.Prot)
+	m.learnBase(&mp)
+	mp.vmFlags |= VM_DONTEXPAND
+	m.install(&mp)
+}
+
+// ringArgs returns the mmap of an AIO ring. Its file is the context's own, on a filesystem from
+// which nothing can be executed.
+func ringArgs(length uint64) MMapArgs {
+	return MMapArgs{
+		Length: length, Prot: linux.PROT_READ | linux.PROT_WRITE, Flags: linux.MAP_SHARED,
+		File: &File{Kind: Ring, Name: "/[aio] (deleted)", Readable: true, Writable: true, NoExec: true, Size: length},
+	}
+}
+
+// IoDestroy unmaps the ring of the context addr (sys_io_destroy): the range that it had at first,
+// wherever mremap took it, whatever lies there now. A ring that cannot be unmapped, because it is
+// sealed, stays.
+//
+// Errnos: EINVAL (no ring begins there).
+func (m *MemoryManager) IoDestroy(addr hostarch.Addr) Result {
+	seg, ok := m.vmas.At(uint64(addr))
+	if !ok || seg.Start != uint64(addr) || seg.Value.File == nil || seg.Value.File.Kind != Ring {
+		return failed(linux.EINVAL)
+	}
+	end := seg.Start + seg.Value.File.Size
+	if m.checkUnmap(seg.Start, end) == 0 {
+		m.ops++
+		m.unmap(seg.Start, end)
+	}
+	return succeeded(0)
+}

@@ -1,0 +1,63 @@
+package mm
+
+import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/segment"
+)
+
+// Fork returns the address space of a forked child (dup_mm, dup_mmap): VM_DONTCOPY VMAs are not
+// in it, nothing in it is locked, and of the defaults for new VMAs only VM_NOHUGEPAGE lasts.
+//
+// It takes constant time, unless there are VMAs to drop or to unlock. Whether the child's
+// charges can be had is for the caller to decide, from its Totals.
+func (m *MemoryManager) Fork() *MemoryManager {
+	n := new(MemoryManager)
+	*n = *m
+	n.vmas = m.vmas.Clone()
+	n.inherit(m)
+	n.totals.LockedVM -= n.lockedLeak
+	n.lockedLeak = 0
+	if n.dontCopy != 0 || n.totals.LockedVM != 0 {
+		n.dropUncopied()
+	}
+	at := n.vmas.Clone()
+	n.atFork, n.forkedAt = &at, n.ops
+	n.ops++
+	return n
+}
+
+// inherit sets what a new mm_struct takes over from the old one (mm_init).
+func (m *MemoryManager) inherit(old *MemoryManager) {
+	m.defFlags = old.defFlags & VM_NOHUGEPAGE // VM_INIT_DEF_MASK
+	m.mergeAny = old.mergeAny
+	m.mdwe, m.mdweNoInherit = old.mdwe, false
+	if old.mdweNoInherit {
+		m.mdwe = false
+	}
+}
+
+// dropUncopied removes the VMAs that a fork does not copy and unlocks the others. Neighbours that
+// become alike stay apart, as they do in the kernel.
+func (m *MemoryManager) dropUncopied() {
+	var drop, unlock []segment.Segment[VMA]
+	for seg := range m.vmas.All() {
+		switch {
+		case seg.Value.Flags&VM_DONTCOPY != 0:
+			drop = append(drop, seg)
+		case seg.Value.Flags&(VM_LOCKED|VM_LOCKONFAULT) != 0:
+			unlock = append(unlock, seg)
+		}
+	}
+	for _, seg := range drop {
+		m.unlink(seg.Start)
+		m.unaccount(seg.Value.Flags, hostarch.Pages(seg.End-seg.Start))
+	}
+	for _, seg := range unlock {
+		pages := hostarch.Pages(seg.End - seg.Start)
+		m.unaccount(seg.Value.Flags, pages)
+		seg.Value.Flags &^= VM_LOCKED | VM_LOCKONFAULT
+		m.account(seg.Value.Flags, pages)
+		m.vmas.Update(seg.Start, seg.Start, seg.End, seg.Value)
+		m.loose = true
+	}
+}

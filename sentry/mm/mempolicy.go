@@ -1,0 +1,207 @@
+package mm
+
+import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/segment"
+)
+
+// Modes and flags of mbind (include/uapi/linux/mempolicy.h).
+const (
+	mpolDefault       = 0
+	mpolBind          = 2
+	mpolPreferredMany = 5
+	mpolMax           = 7
+
+	mpolStaticNodes   = 1 << 15
+	mpolRelativeNodes = 1 << 14
+	mpolNumaBalancing = 1 << 13
+	mpolModeFlags     = mpolStaticNodes | mpolRelativeNodes | mpolNumaBalancing
+
+	mbindStrict  = 1 << 0
+	mbindMoveAll = 1 << 2
+	mbindValid   = mbindStrict | 1<<1 | mbindMoveAll
+)
+
+// A VMA's Rare.Policy is what its policy has to differ in to be another one:
+//
+//	63   60 59            48 47                     0
+//	[ mode )[ home node + 1 )[ identity of the nodes )
+const (
+	policyModeShift = 60
+	policyHomeShift = 48
+	policyNodesMask = 1<<policyHomeShift - 1
+	policyHomeMask  = 1<<policyModeShift - 1<<policyHomeShift
+)
+
+// MBind sets the NUMA policy of [addr, addr+length), length rounded up to whole pages (do_mbind).
+// mode is that of the call, with its flags; policy is an identity of mode and nodes, of which the
+// lower 48 bits are kept; 0 is the default policy. That the nodes are valid is for the caller to
+// have checked; whether pages can be moved is not looked at.
+//
+// Errnos: EINVAL (flags, mode, alignment, or the range wraps), EPERM (MPOL_MF_MOVE_ALL), EFAULT (a
+// hole), ENOMEM (vm.max_map_count).
+func (m *MemoryManager) MBind(c *Caller, addr hostarch.Addr, length uint64, mode uint64, policy uint64, flags uint64) Result {
+	if !m.cfg.NUMA {
+		return failed(linux.ENOSYS)
+	}
+	const staticAndRelative = mpolStaticNodes | mpolRelativeNodes
+	bare := mode &^ mpolModeFlags
+	switch { // sanitize_mpol_flags
+	case bare >= mpolMax, mode&staticAndRelative == staticAndRelative:
+		return failed(linux.EINVAL)
+	case mode&mpolNumaBalancing != 0 && bare != mpolBind && bare != mpolPreferredMany:
+		return failed(linux.EINVAL)
+	case flags&^mbindValid != 0:
+		return failed(linux.EINVAL)
+	case flags&mbindMoveAll != 0 && !c.Creds.SysNice:
+		return failed(linux.EPERM)
+	case !addr.IsPageAligned():
+		return failed(linux.EINVAL)
+	}
+	start := uint64(addr)
+	end := start + hostarch.PageAlign(length)
+	if end < start {
+		return failed(linux.EINVAL)
+	}
+	if end == start {
+		return succeeded(0)
+	}
+	if m.hasHole(start, end) {
+		return failed(linux.EFAULT) // queue_pages_test_walk
+	}
+	var stored uint64
+	if bare != mpolDefault {
+		stored = bare<<policyModeShift | policy&policyNodesMask
+	}
+	return m.setPolicy(start, end, func(uint64) (uint64, linux.Errno) { return stored, 0 })
+}
+
+// SetMempolicyHomeNode sets the home node of the policies in [addr, addr+length)
+// (sys_set_mempolicy_home_node). VMAs of the default policy are passed over. Nodes but 0 are the
+// host's to judge.
+//
+// Errnos: EINVAL (alignment, flags, or the range wraps), ENOENT (no policy in the range),
+// EOPNOTSUPP (a policy without home node).
+func (m *MemoryManager) SetMempolicyHomeNode(c *Caller, addr hostarch.Addr, length, homeNode, flags uint64) Result {
+	switch {
+	case !m.cfg.NUMA:
+		return failed(linux.ENOSYS)
+	case !addr.IsPageAligned(), flags != 0:
+		return failed(linux.EINVAL)
+	case homeNode != 0:
+		return Result{Unsure: true}
+	}
+	start := uint64(addr)
+	end := start + hostarch.PageAlign(length)
+	if end < start {
+		return failed(linux.EINVAL)
+	}
+	if end == start {
+		return succeeded(0)
+	}
+	found := false
+	res := m.setPolicy(start, end, func(old uint64) (uint64, linux.Errno) {
+		if old == 0 {
+			return 0, 0
+		}
+		if mode := old >> policyModeShift; mode != mpolBind && mode != mpolPreferredMany {
+			return old, linux.EOPNOTSUPP
+		}
+		found = true
+		return old&^uint64(policyHomeMask) | (homeNode+1)<<policyHomeShift&policyHomeMask, 0
+	})
+	if res.Errno == 0 && !found {
+		return failed(linux.ENOENT)
+	}
+	return res
+}
+
+// setPolicy changes the policies of the VMAs in [start, end) one by one (mbind_range).
+func (m *MemoryManager) setPolicy(start, end uint64, change func(old uint64) (uint64, linux.Errno)) Result {
+	m.ops++
+	changed := false
+	for seg, ok := m.vmas.Find(start); ok && seg.Start < end; seg, ok = m.vmas.Find(start) {
+		lo, hi := max(seg.Start, start), min(seg.End, end)
+		start = hi
+		old := policyOf(&seg.Value)
+		policy, errno := change(old)
+		if errno != 0 {
+			return Result{Errno: errno, Partial: changed}
+		}
+		if policy == old {
+			continue
+		}
+		part := clip(seg, lo, hi).Value
+		part.Rare = part.Rare.with(func(r *Rare) { r.Policy = policy })
+		if errno := m.modifyOne(seg, lo, hi, part); errno != 0 {
+			res := m.splitFailed(errno)
+			res.Partial = changed
+			return res
+		}
+		changed = true
+	}
+	return succeeded(0)
+}
+
+// with returns a changed copy of r, nil when nothing rare is left in it.
+func (r *Rare) with(change func(*Rare)) *Rare {
+	var n Rare
+	if r != nil {
+		n = *r
+	}
+	change(&n)
+	if n == (Rare{}) {
+		return nil
+	}
+	return &n
+}
+
+// SetAnonName names the anonymous memory in [addr, addr+length), "" takes the name away
+// (prctl PR_SET_VMA_ANON_NAME, set_anon_vma_name).
+//
+// Errnos: EINVAL (not configured, name, alignment, or the range wraps), ENOMEM (a hole), EBADF
+// (a file's mapping), EAGAIN (vm.max_map_count).
+func (m *MemoryManager) SetAnonName(c *Caller, addr hostarch.Addr, length uint64, name string) Result {
+	const maxName = 80 // with the NUL (ANON_VMA_NAME_MAX_LEN)
+	rounded := hostarch.PageAlign(length)
+	start := uint64(addr)
+	end := start + rounded
+	if !m.cfg.AnonVMAName || len(name) >= maxName || !validAnonName(name) ||
+		!addr.IsPageAligned() || length != 0 && rounded == 0 || end < start {
+		return failed(linux.EINVAL)
+	}
+	if end == start {
+		return succeeded(0)
+	}
+	m.ops++
+	return m.madviseWalk(start, end, func(seg segment.Segment[VMA], lo, hi uint64) Result {
+		v := clip(seg, lo, hi).Value
+		if v.File != nil && v.File.Kind != Shmem {
+			return failed(linux.EBADF)
+		}
+		if v.Rare != nil && v.Rare.Name == name || v.Rare == nil && name == "" {
+			return succeeded(0)
+		}
+		v.Rare = v.Rare.with(func(r *Rare) { r.Name = name })
+		if errno := m.modifyOne(seg, lo, hi, v); errno == linux.ENOMEM {
+			return failed(linux.EAGAIN)
+		} else if errno != 0 {
+			return failed(errno)
+		}
+		return succeeded(0)
+	})
+}
+
+// validAnonName mirrors is_valid_name_char.
+func validAnonName(name string) bool {
+	for i := range len(name) {
+		switch ch := name[i]; {
+		case ch <= 0x1f || ch >= 0x7f:
+			return false
+		case ch == '\\' || ch == '`' || ch == '$' || ch == '[' || ch == ']':
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,109 @@
+package mm
+
+import (
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/segment"
+)
+
+// AssumeUntouched makes the manager take it that the program never touches private memory: pages
+// are only there where a call populated them. Then which VMAs have an anon_vma, and so how they
+// merge and what mremap makes of their offsets, follows from the calls alone. It is for tests;
+// of a real program the opposite is assumed, where it matters.
+func (m *MemoryManager) AssumeUntouched() { m.untouched = true }
+
+// canPopulate predicts what faulting in [start, end) answers (populate_vma_page_range): EFAULT for memory without access; unsure for files, whose end is not
+// known. Holes end the prediction: the callers find them first.
+func (m *MemoryManager) canPopulate(start, end uint64) (errno linux.Errno, unsure bool) {
+	for start < end {
+		seg, ok := m.vmas.At(start)
+		if !ok {
+			return 0, false
+		}
+		v := &seg.Value
+		hi := min(seg.End, end)
+		switch {
+		case v.Flags&(VM_IO|VM_PFNMAP) != 0:
+		case v.Flags&vmAccess == 0:
+			return linux.EFAULT, unsure
+		case v.isAnonymous():
+		case v.File != nil && v.File.Size != 0 && (v.File.Kind == Shmem || v.File.Kind == SysV || v.File.Kind == Ring):
+			if v.PgOff<<12+(hi-seg.Start) > v.File.Size+4095 {
+				return linux.EFAULT, unsure
+			}
+		default:
+			unsure = unsure || v.special() == ""
+		}
+		start = hi
+	}
+	return 0, unsure
+}
+
+// populate records that the pages of [start, end) were faulted in, up to the first VMA without
+// access: writable private memory gets an anon_vma by that. Only AssumeUntouched makes that worth
+// knowing.
+func (m *MemoryManager) populate(start, end uint64) { m.populateRange(start, end, false) }
+
+// populateRange is populate; force passes over what cannot be accessed (__mm_populate with
+// ignore_errors).
+func (m *MemoryManager) populateRange(start, end uint64, force bool) {
+	if !m.untouched {
+		return
+	}
+	for start < end {
+		seg, ok := m.vmas.Find(start)
+		if !ok || seg.Start >= end {
+			return
+		}
+		v := &seg.Value
+		start = seg.End
+		if v.Flags&(VM_IO|VM_PFNMAP|VM_LOCKONFAULT) != 0 {
+			continue
+		}
+		if v.Flags&vmAccess == 0 {
+			if !force {
+				return // EFAULT
+			}
+			continue
+		}
+		if v.Flags&(VM_WRITE|VM_SHARED) == VM_WRITE {
+			m.prepareAnon(seg)
+		}
+	}
+}
+
+// prepareAnon gives a VMA an anon_vma: that of a neighbour with which it may merge one day, else
+// one of its own (__anon_vma_prepare, find_mergeable_anon_vma).
+func (m *MemoryManager) prepareAnon(seg segment.Segment[VMA]) {
+	if !m.untouched || seg.Value.Anon.ID != 0 {
+		return
+	}
+	prev, next, hasPrev, hasNext := m.neighbours(seg.Start, seg.End)
+	switch {
+	case hasNext && next.Value.Anon.ID != 0 && !next.Value.Anon.Forked && anonReusable(seg, next):
+		seg.Value.Anon.ID = next.Value.Anon.ID
+	case hasPrev && prev.Value.Anon.ID != 0 && !prev.Value.Anon.Forked && anonReusable(prev, seg):
+		seg.Value.Anon.ID = prev.Value.Anon.ID
+	default:
+		m.anonIDs++
+		seg.Value.Anon.ID = m.anonIDs
+	}
+	m.vmas.Update(seg.Start, seg.Start, seg.End, seg.Value)
+}
+
+// anonReusable mirrors anon_vma_compatible: b starts where a ends, and only the protection
+// differs.
+func anonReusable(a, b segment.Segment[VMA]) bool {
+	a.Value.Flags &^= vmAccess | VM_SOFTDIRTY
+	b.Value.Flags &^= vmAccess | VM_SOFTDIRTY
+	a.Value.Anon, b.Value.Anon = AnonVMA{}, AnonVMA{}
+	return a.Value.Flags == b.Value.Flags && a.Value.File == b.Value.File && policyOf(&a.Value) == policyOf(&b.Value) &&
+		a.Value.PgOff+(a.End-a.Start)>>12 == b.Value.PgOff
+}
+
+// policyOf returns the identity of the VMA's NUMA policy.
+func policyOf(v *VMA) uint64 {
+	if v.Rare == nil {
+		return 0
+	}
+	return v.Rare.Policy
+}

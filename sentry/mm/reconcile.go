@@ -1,0 +1,104 @@
+package mm
+
+import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/procmaps"
+	"github.com/runsbx/runsbx/sentry/segment"
+)
+
+// Reconcile makes the address space equal to the kernel's list and returns how many VMAs
+// changed. What the list does not show is kept where a VMA still shows as before; a VMA that was
+// not known gets the flags that such a mapping usually has. Neighbours that the kernel keeps
+// apart although they look alike are known to be different from then on.
+func (m *MemoryManager) Reconcile(entries []procmaps.Entry) (changed int) {
+	if m.matches(entries) {
+		return 0
+	}
+	m.ops++
+	segs := make([]segment.Segment[VMA], 0, len(entries))
+	var files fileTable
+	for i := range entries {
+		e := &entries[i]
+		if e.Range.Start >= m.cfg.TaskSize {
+			break
+		}
+		seg, ok := m.knownAs(e)
+		if !ok {
+			if files == nil {
+				files = m.knownFiles()
+			}
+			seg = segment.Segment[VMA]{Start: uint64(e.Range.Start), End: uint64(e.Range.End), Value: m.derive(e, files, true)}
+		}
+		if n := len(segs); n > 0 && segs[n-1].End == seg.Start && m.mergeable(segs[n-1], seg) {
+			m.setApart(&segs[n-1], &seg)
+		}
+		segs = append(segs, seg)
+	}
+	return m.replaceAll(segs)
+}
+
+// matches reports whether the list shows exactly the VMAs that the model has.
+func (m *MemoryManager) matches(entries []procmaps.Entry) bool {
+	n := 0
+	for seg := range m.vmas.All() {
+		if n == len(entries) {
+			return false
+		}
+		e := &entries[n]
+		if uint64(e.Range.Start) != seg.Start || uint64(e.Range.End) != seg.End || !visibleEqual(&seg, e, seg.Start) {
+			return false
+		}
+		n++
+	}
+	return n == len(entries) || entries[n].Range.Start >= m.cfg.TaskSize
+}
+
+// knownAs returns the VMA with e's range and the attributes of the first VMA in that range that
+// shows as e does.
+func (m *MemoryManager) knownAs(e *procmaps.Entry) (segment.Segment[VMA], bool) {
+	start, end := uint64(e.Range.Start), uint64(e.Range.End)
+	for seg, ok := m.vmas.Find(start); ok && seg.Start < end; seg, ok = m.vmas.Find(seg.End) {
+		if !visibleEqual(&seg, e, max(seg.Start, start)) {
+			continue
+		}
+		seg.Value.PgOff += hostarch.Pages(start) - hostarch.Pages(seg.Start)
+		seg.Start, seg.End = start, end
+		return seg, true
+	}
+	return segment.Segment[VMA]{}, false
+}
+
+// knownFiles returns the files that are mapped.
+func (m *MemoryManager) knownFiles() fileTable {
+	t := fileTable{}
+	for seg := range m.vmas.All() {
+		if f := seg.Value.File; f != nil && f.Ino != 0 {
+			t[fileID{f.Dev, f.Ino}] = f
+		}
+	}
+	return t
+}
+
+// setApart gives two neighbours different anon_vmas, which is what keeps them from being one.
+func (m *MemoryManager) setApart(a, b *segment.Segment[VMA]) {
+	m.anonIDs++
+	if a.Value.Anon.ID == 0 {
+		a.Value.Anon.ID = m.anonIDs
+		m.anonIDs++
+	}
+	b.Value.Anon.ID = m.anonIDs
+}
+
+// replaceAll makes segs the VMAs of the address space and returns how many were not there.
+func (m *MemoryManager) replaceAll(segs []segment.Segment[VMA]) (changed int) {
+	old := m.vmas
+	m.vmas, m.totals, m.dontCopy = segment.Set[VMA]{}, Totals{}, 0
+	kept := 0
+	for _, seg := range segs {
+		m.insert(seg)
+		if was, ok := old.At(seg.Start); ok && was == seg {
+			kept++
+		}
+	}
+	return max(len(segs), old.Len()) - kept
+}

@@ -1,0 +1,197 @@
+package mm
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/procmaps"
+	"github.com/runsbx/runsbx/sentry/segment"
+)
+
+// SeedInfo is what an exec decides besides the mappings. Zero values are the usual ones.
+type SeedInfo struct {
+	StartBrk, Brk      hostarch.Addr // the heap
+	StartData, EndData hostarch.Addr // the program's data segment, which RLIMIT_DATA counts for brk
+	MmapBase           hostarch.Addr // 0: derive it from the mappings
+	Layout             Layout
+	DefFlags           Flags          // of new VMAs; VM_NOHUGEPAGE is all that lasts over an exec
+	StackLimit         uint64         // RLIMIT_STACK at the exec, bytes; 0 = unknown
+	NoRandomize        bool           // ADDR_NO_RANDOMIZE, or no randomize_va_space
+	Inherit            *MemoryManager // the address space before the exec: MDWE and such last
+}
+
+// unmappedBase is where the bottom-up search starts before randomization (TASK_UNMAPPED_BASE).
+func (m *MemoryManager) unmappedBase() uint64 {
+	return hostarch.PageAlign(uint64(m.cfg.TaskSize) / 3)
+}
+
+// Seed sets the address space to what an exec left: entries is the kernel's list. The flags that
+// the list does not show are those that the ELF loader gives.
+func (m *MemoryManager) Seed(entries []procmaps.Entry, s SeedInfo) error {
+	n := New(m.cfg)
+	n.layout = s.Layout
+	n.randomized = !s.NoRandomize
+	n.startBrk, n.brk = s.StartBrk, s.Brk
+	n.startData, n.endData = s.StartData, s.EndData
+	if s.Inherit != nil {
+		n.inherit(s.Inherit)
+	}
+	n.defFlags |= s.DefFlags
+	files := fileTable{}
+	for i := range entries {
+		e := &entries[i]
+		if e.Range.Start >= m.cfg.TaskSize {
+			break // [vsyscall] is not in the tree
+		}
+		if e.Range.End > m.cfg.TaskSize || !e.Range.Start.IsPageAligned() || !e.Range.End.IsPageAligned() {
+			return fmt.Errorf("mm: seed: %v is not a user mapping", e.Range)
+		}
+		n.insert(segment.Segment[VMA]{
+			Start: uint64(e.Range.Start), End: uint64(e.Range.End), Value: n.derive(e, files, false),
+		})
+	}
+	n.deriveBases(s)
+	// The loader maps segments side by side that no later merge looked at.
+	n.loose = true
+	*m = *n
+	return nil
+}
+
+// fileTable finds the File of mappings seen before, by identity.
+type fileTable map[fileID]*File
+
+type fileID struct{ dev, ino uint64 }
+
+// derive returns the VMA that shows as e. unsure says that mappings of one inode need not come
+// from one open file description; those of an exec do.
+func (m *MemoryManager) derive(e *procmaps.Entry, files fileTable, unsure bool) VMA {
+	v := VMA{Flags: VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC, PgOff: hostarch.Pages(e.Offset), Anon: AnonVMA{Born: m.ops}}
+	if e.Read {
+		v.Flags |= VM_READ
+	}
+	if e.Write {
+		v.Flags |= VM_WRITE
+	}
+	if e.Exec {
+		v.Flags |= VM_EXEC
+	}
+	switch {
+	case e.Shared:
+		v.Flags |= VM_SHARED | VM_MAYSHARE
+	case e.Write:
+		v.Flags |= VM_ACCOUNT
+	}
+	if hasFile(e) {
+		v.File = files.get(e, unsure)
+		if v.File.Kind == Hugetlb {
+			v.Flags = v.Flags&^VM_ACCOUNT | VM_HUGETLB | VM_DONTEXPAND
+		}
+		return v
+	}
+	v.PgOff = hostarch.Pages(uint64(e.Range.Start))
+	switch {
+	case e.Name == "[stack]":
+		v.Flags |= VM_GROWSDOWN | VM_ACCOUNT
+	case strings.HasPrefix(e.Name, "[vvar"):
+		v.Flags = v.Flags&vmAccess | VM_MAYREAD | VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP
+		v.Rare, v.PgOff = &Rare{Special: e.Name}, 0
+	case isSpecialName(e.Name):
+		v.Flags |= VM_DONTEXPAND
+		v.Rare, v.PgOff = &Rare{Special: e.Name}, 0
+	}
+	return v
+}
+
+// isSpecialName reports whether a name in the list is that of a mapping of the kernel's own.
+func isSpecialName(name string) bool {
+	switch name {
+	case "", "[heap]", "[stack]":
+		return false
+	}
+	return name[0] == '[' && !strings.HasPrefix(name, "[anon:")
+}
+
+// hasFile reports whether the mapping has a file.
+func hasFile(e *procmaps.Entry) bool {
+	return e.Ino != 0 || e.Major != 0 || e.Minor != 0 || e.Name != "" && e.Name[0] == '/'
+}
+
+// get returns the file of e, a new one the first time.
+func (t fileTable) get(e *procmaps.Entry, unsure bool) *File {
+	id := fileID{e.Dev(), e.Ino}
+	if f := t[id]; f != nil {
+		return f
+	}
+	f := &File{
+		Kind: kindOf(e), Dev: id.dev, Ino: id.ino, Name: e.Name,
+		Readable: true, Writable: e.Shared, UnsureIdentity: unsure,
+	}
+	if f.Kind == Hugetlb {
+		f.HugeSize = hostarch.HugePageSize
+	}
+	t[id] = f
+	return f
+}
+
+// kindOf guesses what kind of file a mapping has from its name.
+func kindOf(e *procmaps.Entry) FileKind {
+	switch name := e.Name; {
+	case strings.HasPrefix(name, "/anon_hugepage"):
+		return Hugetlb
+	case strings.HasPrefix(name, "/SYSV"):
+		return SysV
+	case strings.HasPrefix(name, "/[aio]"):
+		return Ring
+	case name == "/dev/zero":
+		return DevZero
+	case strings.HasPrefix(name, "/memfd:"), e.Shared && strings.HasPrefix(name, "/dev/zero"):
+		return Shmem
+	case strings.HasPrefix(name, "/dev/") && !strings.HasPrefix(name, "/dev/shm/"):
+		return Device
+	}
+	return Regular
+}
+
+// deriveBases finds where the searches for free addresses start. The first thing that an exec
+// places by searching, the dynamic linker or else the vdso, lies at the very start:
+//
+//	top-down:   ... [libs ...)[ld.so)| mmap_base  ... gap ... [stack)
+//	bottom-up:  TASK_UNMAPPED_BASE+random |[ld.so)[vdso) ...
+//
+// Both bases are randomized by the same amount, so that with the stack limit of the exec the
+// one follows from the other (arch_pick_mmap_base).
+func (m *MemoryManager) deriveBases(s SeedInfo) {
+	m.mmapBase = s.MmapBase
+	if m.layout == BottomUp {
+		if seg, ok := m.vmas.Find(m.unmappedBase()); ok && m.mmapBase == 0 && seg.Start >= m.unmappedBase() {
+			m.mmapBase = hostarch.Addr(seg.Start)
+		}
+		m.legacyBase = m.mmapBase
+		return
+	}
+	if m.mmapBase == 0 {
+		if stack, ok := m.vmas.Last(); ok && stack.Value.Flags&VM_GROWSDOWN != 0 {
+			if top, ok := m.vmas.Prev(stack.Start); ok && top.Start >= m.unmappedBase() {
+				m.mmapBase = hostarch.Addr(top.End)
+			}
+		}
+	}
+	if s.NoRandomize {
+		m.legacyBase = hostarch.Addr(m.unmappedBase())
+	} else if s.StackLimit != 0 && m.mmapBase != 0 {
+		highest := uint64(m.cfg.TaskSize) - m.stackRoom(s.StackLimit)
+		m.legacyBase = hostarch.Addr(m.unmappedBase() + highest - uint64(m.mmapBase))
+	}
+}
+
+// stackRoom is what a randomized layout keeps free for the stack: its limit, its own
+// randomization and its guard, between 128 MB and five sixths of all (mmap_base).
+func (m *MemoryManager) stackRoom(limit uint64) uint64 {
+	const stackRandom = 0x3fffff << hostarch.PageShift
+	room := limit
+	if pad := stackRandom + m.cfg.StackGuardGap; room+pad > room {
+		room += pad
+	}
+	return min(max(room, 128<<20), uint64(m.cfg.TaskSize)/6*5)
+}

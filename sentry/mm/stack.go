@@ -1,0 +1,75 @@
+package mm
+
+import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/linux"
+)
+
+// ExpandStack records that the stack that starts at start grew down to newStart by page faults
+// (expand_downwards). The kernel has checked the limits and granted it; an unknown start or a
+// VMA that does not grow is ignored.
+func (m *MemoryManager) ExpandStack(start hostarch.Addr, newStart hostarch.Addr) {
+	seg, ok := m.vmas.At(uint64(start))
+	if !ok || seg.Start != uint64(start) || newStart >= start || seg.Value.Flags&VM_GROWSDOWN == 0 {
+		return
+	}
+	if prev, ok := m.vmas.Prev(seg.Start); ok && prev.End > uint64(newStart) {
+		return
+	}
+	grow := hostarch.Pages(seg.Start - uint64(newStart))
+	seg.Value.PgOff -= grow
+	m.account(seg.Value.Flags, grow)
+	m.vmas.Update(seg.Start, uint64(newStart), seg.End, seg.Value)
+}
+
+// NeedsStack reports whether what an operation on r answers could depend on how far a stack has
+// grown by page faults, which are not seen: r touches a stack or what it may grow into, or the
+// growth that is still to come may have used up a limit. The caller then looks at the host's
+// list first and tells ExpandStack.
+//
+//	   r               limit        start      end
+//	[-----)              |- - - - - [== stack ==)
+//	       near, if this <- guard ->|
+func (m *MemoryManager) NeedsStack(r hostarch.AddrRange, c *Caller) bool {
+	seg, ok := m.vmas.Find(uint64(r.Start))
+	for ok && seg.Start < uint64(r.End) {
+		if seg.Value.Flags&VM_GROWSDOWN != 0 {
+			return true
+		}
+		seg, ok = m.vmas.Find(seg.End)
+	}
+	if ok && seg.Value.Flags&VM_GROWSDOWN != 0 && m.lowestStart(seg.Start, seg.End, c) < uint64(r.End) {
+		return true
+	}
+	return m.nearLimit(r, c)
+}
+
+// lowestStart returns how low the guard gap of a stack [start, end) may have come.
+func (m *MemoryManager) lowestStart(start, end uint64, c *Caller) uint64 {
+	low := uint64(m.cfg.MmapMinAddr)
+	if prev, ok := m.vmas.Prev(start); ok {
+		low = prev.End
+	}
+	if reach := c.Limits.Stack + m.cfg.StackGuardGap; reach >= c.Limits.Stack && reach < end-low {
+		low = end - reach
+	}
+	return low
+}
+
+// nearLimit reports whether the growth of the topmost stack, together with an operation as long
+// as r, could exceed RLIMIT_AS, or RLIMIT_MEMLOCK where the stack is locked.
+func (m *MemoryManager) nearLimit(r hostarch.AddrRange, c *Caller) bool {
+	if c.Limits.AS == linux.RLIM_INFINITY && (m.totals.LockedVM == 0 || c.Limits.MemLock == linux.RLIM_INFINITY) {
+		return false
+	}
+	top, ok := m.vmas.Last()
+	if !ok || top.Value.Flags&VM_GROWSDOWN == 0 {
+		return false
+	}
+	grow := hostarch.Pages(top.End - m.lowestStart(top.Start, top.End, c))
+	more := grow + hostarch.Pages(r.Length())
+	if m.totals.TotalVM+more > hostarch.Pages(c.Limits.AS) {
+		return true
+	}
+	return top.Value.Flags&VM_LOCKED != 0 && m.totals.LockedVM+more > hostarch.Pages(c.Limits.MemLock)
+}

@@ -189,3 +189,8 @@ func guest(t *testing.T, name string, flags ...string) string {
 	}
 	return g.path
 }
+
+// pidList is the form in which ps takes process ids.
+func pidList(pids []int) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(pids), " ", ","), "[]")
+}

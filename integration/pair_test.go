@@ -66,7 +66,9 @@ const hangGuard = 3 * time.Minute
 // check runs the program natively and sandboxed, in the same directory made anew, and compares.
 func (p program) check(t *testing.T) {
 	t.Helper()
-	need(t, p.argv[0])
+	if !strings.HasPrefix(p.argv[0], "./") {
+		need(t, p.argv[0])
+	}
 	dir := base(t)
 	native := p.run(t, dir, nil)
 	p.expect(t, "natively", native)
@@ -98,16 +100,18 @@ func (p program) run(t *testing.T, dir string, prefix []string) result {
 	return runBounded(t, argv, work, p.environment(work), p.stdin, p.guard)
 }
 
-// workDir creates dir/w with the program's files.
+// workDir creates dir/w with the program's files, and dir/tmp.
 func (p program) workDir(t *testing.T, dir string) string {
 	t.Helper()
 	work := filepath.Join(dir, "w")
-	removeAll(work)
-	if err := os.Mkdir(work, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(work, 0o777); err != nil {
-		t.Fatal(err)
+	for _, d := range []string{work, filepath.Join(dir, "tmp")} {
+		removeAll(d)
+		if err := os.Mkdir(d, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(d, 0o777); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, content := range p.files {
 		mode := os.FileMode(0o644)
@@ -126,7 +130,8 @@ func (p program) workDir(t *testing.T, dir string) string {
 
 func (p program) environment(work string) []string {
 	return append([]string{
-		"PATH=" + searchPath(), "HOME=" + work, "TMPDIR=" + work, "LANG=C.UTF-8", "LC_ALL=C.UTF-8", "TZ=UTC",
+		"PATH=" + searchPath(), "HOME=" + work, "TMPDIR=" + filepath.Join(filepath.Dir(work), "tmp"),
+		"LANG=C.UTF-8", "LC_ALL=C.UTF-8", "TZ=UTC",
 	}, p.env...)
 }
 

@@ -1,16 +1,16 @@
 package ptrace
 
 import (
-	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
 )
 
-// Error is a failure of the host: the operation and the thread that it was done to.
+// Error is a failure of the host or of the Handler: the operation and the thread that it was
+// done to.
 type Error struct {
 	Op  string
-	TID int
+	TID int // 0 when it concerns no thread in particular
 	Err error
 }
 
@@ -37,7 +37,18 @@ func (e *ExecError) Error() string { return fmt.Sprintf("%s: %v", e.Path, e.Err)
 // Unwrap returns the cause.
 func (e *ExecError) Unwrap() error { return e.Err }
 
-// gone reports whether err means that the thread has died: whatever it was in, any request then
-// fails with ESRCH, and its end is about to be reported by wait4. This is the only place that
-// knows.
-func gone(err error) bool { return errors.Is(err, unix.ESRCH) }
+// ok reports whether a request made of a thread of the tree succeeded.
+//
+// ESRCH means that the thread was killed: whatever stop it was in, every request then fails so,
+// and its end is about to be reported by wait4. There is nothing to do but to wait for that. This
+// is the only place that knows. Any other errno is a failure.
+func (t *Tracer) ok(op string, tid int, errno unix.Errno) bool {
+	switch errno {
+	case 0:
+		return true
+	case unix.ESRCH:
+		return false
+	}
+	t.fail(&Error{Op: op, TID: tid, Err: errno})
+	return false
+}

@@ -5,89 +5,109 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 // confine makes the stopped process give up the gaining of privileges and load the filter, and
-// returns our copy of the filter's listener. The process's registers and memory are as before.
-func confine(pid int, filter []byte) (listener int, err error) {
-	in, err := newInjector(pid)
+// starts the receiving of its notifications. The process's registers and memory are as before.
+func (t *Tracer) confine(filter []byte, link *fdLink) (err error) {
+	in, err := t.newInjector()
 	if err != nil {
-		return -1, err
+		return err
 	}
 	defer func() {
-		if rerr := in.restore(); err == nil && rerr != nil {
-			unix.Close(listener)
-			listener, err = -1, rerr
+		if rerr := in.restore(); err == nil {
+			err = rerr
 		}
 	}()
+	// EXITKILL has taken its place, and the program could see it.
+	if _, err := in.call("prctl(PR_SET_PDEATHSIG)", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
+		return err
+	}
 	if _, err := in.call("prctl(PR_SET_NO_NEW_PRIVS)", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return -1, err
+		return err
 	}
 	// struct sock_fprog, followed by the filter.
 	prog := make([]byte, 16, 16+len(filter))
-	addr := in.scratch(16 + len(filter))
+	addr, err := in.scratch(16 + len(filter))
+	if err != nil {
+		return err
+	}
 	binary.NativeEndian.PutUint16(prog, uint16(len(filter)/8))
 	binary.NativeEndian.PutUint64(prog[8:], addr+16)
 	if err := in.write(addr, append(prog, filter...)); err != nil {
-		return -1, err
+		return err
 	}
 	fd, err := in.call("seccomp(SECCOMP_SET_MODE_FILTER)", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		filterFlagNewListener|filterFlagWaitKillableRecv, addr)
+		unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, addr)
 	if err != nil {
-		return -1, err
+		return err
 	}
-	listener, err = takeFd(in, int(fd))
-	if err != nil {
-		return -1, err
+	// From here on our own calls are under the filter as well.
+	if t.listener, err = link.take(in, fd); err != nil {
+		return err
 	}
+	t.startNotifications()
 	if _, err := in.call("close", unix.SYS_CLOSE, fd); err != nil {
-		unix.Close(listener)
-		return -1, err
+		return err
 	}
-	return listener, nil
+	return link.closeTheirs(in)
 }
 
-// injector makes a stopped process execute system calls of ours.
+// injector makes the stopped first process execute system calls of ours.
 type injector struct {
+	t     *Tracer
 	pid   int
-	saved unix.PtraceRegs
+	regs  unix.PtraceRegs
 	insn  uint64 // address of a syscall instruction in the process
-	dirty []saved
+	dirty []patch
+	extra uint64 // address and length of a mapping of ours, when the stack has no room
+	size  uint64
 }
 
-type saved struct {
-	addr  uint64
-	bytes []byte
+// patch is memory to be restored.
+type patch struct {
+	addr uint64
+	old  []byte
 }
 
-func newInjector(pid int) (*injector, error) {
-	in := &injector{pid: pid}
-	if err := getRegs(pid, &in.saved); err != nil {
-		return nil, err
+func (t *Tracer) newInjector() (*injector, error) {
+	in := &injector{t: t, pid: t.pid}
+	if errno := getRegs(in.pid, &in.regs); errno != 0 {
+		return nil, &Error{Op: "PTRACE_GETREGS", TID: in.pid, Err: errno}
+	}
+	if in.regs.Cs != userCS {
+		// A 32-bit program: all its calls would be refused.
+		return nil, &ExecError{Err: syscall.ENOEXEC}
 	}
 	var err error
-	in.insn, err = findSyscallInsn(pid, in.saved.Rip)
+	in.insn, err = findSyscallInsn(in.pid, in.regs.Rip)
 	return in, err
 }
 
 // findSyscallInsn returns the address of a syscall instruction in the image: in the vdso, or
 // failing that in the code about to run. Nothing is written, so no page becomes private.
 func findSyscallInsn(pid int, rip uint64) (uint64, error) {
+	var err error
 	for _, start := range []uint64{vdso(pid), rip &^ 4095} {
-		if start == 0 {
-			continue
-		}
-		buf := make([]byte, 16<<10)
-		n := readSome(pid, start, buf)
-		for i := 0; i+1 < n; i++ {
-			if buf[i] == 0x0f && buf[i+1] == 0x05 {
-				return start + uint64(i), nil
+		var page [4096]byte
+		for addr := start; start != 0 && addr < start+64<<10; addr += uint64(len(page)) {
+			if err = ReadMemory(pid, addr, page[:]); err != nil {
+				break
+			}
+			for i := 0; i+1 < len(page); i++ {
+				if page[i] == 0x0f && page[i+1] == 0x05 {
+					return addr + uint64(i), nil
+				}
 			}
 		}
 	}
-	return 0, &Error{Op: "find a syscall instruction", TID: pid, Err: errors.New("none in the image")}
+	if err == nil {
+		err = errors.New("none in the image")
+	}
+	return 0, &Error{Op: "find a syscall instruction", TID: pid, Err: err}
 }
 
 // vdso returns the vdso's address from the auxiliary vector, or zero.
@@ -105,37 +125,40 @@ func vdso(pid int) uint64 {
 	return 0
 }
 
-// readSome reads page by page until a page cannot be read, and returns how much it read.
-func readSome(pid int, addr uint64, buf []byte) int {
-	n := 0
-	for n < len(buf) {
-		k := min(len(buf)-n, 4096)
-		if ReadMemory(pid, addr+uint64(n), buf[n:n+k]) != nil {
-			break
-		}
-		n += k
+// scratch returns the address of n bytes that the program does not use: on its new stack, below
+// the 128 bytes under the stack pointer that the ABI reserves. The kernel maps 128 KB there,
+// unless RLIMIT_STACK says otherwise; then a mapping is made, and undone by restore.
+func (in *injector) scratch(n int) (uint64, error) {
+	addr := (in.regs.Rsp - 256 - uint64(n)) &^ 15
+	var b [1]byte
+	if ReadMemory(in.pid, addr, b[:]) == nil {
+		return addr, nil
 	}
-	return n
+	if in.extra == 0 {
+		const size = 64 << 10
+		at, err := in.call("mmap", unix.SYS_MMAP, 0, size, unix.PROT_READ|unix.PROT_WRITE,
+			unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, ^uint64(0), 0)
+		if err != nil {
+			return 0, err
+		}
+		in.extra, in.size = at, size
+	}
+	return in.extra + in.size - uint64(n+15)&^15, nil
 }
 
-// scratch returns the address of n bytes of the stack that the new image does not use yet: below
-// the stack pointer and the 128 bytes under it that the ABI reserves.
-func (in *injector) scratch(n int) uint64 {
-	return (in.saved.Rsp - 256 - uint64(n)) &^ 15
-}
-
+// write puts b at addr, to be undone by restore.
 func (in *injector) write(addr uint64, b []byte) error {
 	old := make([]byte, len(b))
 	if err := ReadMemory(in.pid, addr, old); err != nil {
 		return err
 	}
-	in.dirty = append(in.dirty, saved{addr, old})
+	in.dirty = append(in.dirty, patch{addr, old})
 	return writeMemory(in.pid, addr, b)
 }
 
-// call executes one system call in the process by a single step over a syscall instruction.
+// call executes one system call in the process.
 func (in *injector) call(op string, nr uint64, args ...uint64) (uint64, error) {
-	regs := in.saved
+	regs := in.regs
 	regs.Rip, regs.Rax, regs.Orig_rax = in.insn, nr, ^uint64(0)
 	for i, to := range []*uint64{&regs.Rdi, &regs.Rsi, &regs.Rdx, &regs.R10, &regs.R8, &regs.R9} {
 		*to = 0
@@ -143,61 +166,52 @@ func (in *injector) call(op string, nr uint64, args ...uint64) (uint64, error) {
 			*to = args[i]
 		}
 	}
-	if err := setRegs(in.pid, &regs); err != nil {
-		return 0, err
+	if errno := setRegs(in.pid, &regs); errno != 0 {
+		return 0, &Error{Op: op, TID: in.pid, Err: errno}
 	}
-	if err := resume(in.pid, unix.PTRACE_SINGLESTEP, 0); err != nil {
-		return 0, err
+	// The second syscall stop is the exit. A SECCOMP stop may come in between, for a call
+	// under the filter: it goes on, and the filter's notifications are answered likewise.
+	for stops := 0; stops < 2; {
+		if errno := request(unix.PTRACE_SYSCALL, in.pid, 0, 0); errno != 0 {
+			return 0, &Error{Op: op, TID: in.pid, Err: errno}
+		}
+		var ws unix.WaitStatus
+		if _, errno := wait4(in.pid, &ws, 0); errno != 0 {
+			return 0, &Error{Op: op, TID: in.pid, Err: errno}
+		}
+		switch {
+		case !ws.Stopped():
+			return 0, in.t.unexpected(op, ws)
+		case ws.StopSignal() == syscallStop:
+			stops++
+		case int(ws)>>16 == 0:
+			in.t.deferred = append(in.t.deferred, ws.StopSignal())
+		}
 	}
-	var ws unix.WaitStatus
-	if _, err := wait4(in.pid, &ws, 0); err != nil {
-		return 0, &Error{Op: op, TID: in.pid, Err: err}
+	var ret uint64
+	if errno := peekUser(in.pid, offRax, &ret); errno != 0 {
+		return 0, &Error{Op: op, TID: in.pid, Err: errno}
 	}
-	if !ws.Stopped() || ws.StopSignal() != unix.SIGTRAP {
-		return 0, &Error{Op: op, TID: in.pid, Err: errors.New("the program was interrupted at its start")}
+	if v := int64(ret); v < 0 && v >= -4095 {
+		return 0, &Error{Op: op, TID: in.pid, Err: unix.Errno(-v)}
 	}
-	if err := getRegs(in.pid, &regs); err != nil {
-		return 0, err
-	}
-	if ret := int64(regs.Rax); ret < 0 && ret >= -4095 {
-		return 0, &Error{Op: op, TID: in.pid, Err: unix.Errno(-ret)}
-	}
-	return regs.Rax, nil
+	return ret, nil
 }
 
 // restore gives the process its memory and registers back.
 func (in *injector) restore() error {
-	for _, d := range in.dirty {
-		if err := writeMemory(in.pid, d.addr, d.bytes); err != nil {
+	for i := len(in.dirty) - 1; i >= 0; i-- {
+		if err := writeMemory(in.pid, in.dirty[i].addr, in.dirty[i].old); err != nil {
 			return err
 		}
 	}
-	return setRegs(in.pid, &in.saved)
-}
-
-// ReadMemory reads len(buf) bytes at addr of the thread's memory.
-func ReadMemory(tid int, addr uint64, buf []byte) error {
-	local := []unix.Iovec{{Base: &buf[0], Len: uint64(len(buf))}}
-	remote := []unix.RemoteIovec{{Base: uintptr(addr), Len: len(buf)}}
-	n, err := unix.ProcessVMReadv(tid, local, remote, 0)
-	if err == nil && n != len(buf) {
-		err = unix.EFAULT
+	if in.extra != 0 {
+		if _, err := in.call("munmap", unix.SYS_MUNMAP, in.extra, in.size); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return &Error{Op: "read memory", TID: tid, Err: err}
-	}
-	return nil
-}
-
-func writeMemory(tid int, addr uint64, buf []byte) error {
-	local := []unix.Iovec{{Base: &buf[0], Len: uint64(len(buf))}}
-	remote := []unix.RemoteIovec{{Base: uintptr(addr), Len: len(buf)}}
-	n, err := unix.ProcessVMWritev(tid, local, remote, 0)
-	if err == nil && n != len(buf) {
-		err = unix.EFAULT
-	}
-	if err != nil {
-		return &Error{Op: "write memory", TID: tid, Err: err}
+	if errno := setRegs(in.pid, &in.regs); errno != 0 {
+		return &Error{Op: "PTRACE_SETREGS", TID: in.pid, Err: errno}
 	}
 	return nil
 }

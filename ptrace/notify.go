@@ -1,11 +1,35 @@
 package ptrace
 
 import (
+	"fmt"
 	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// recvHangsUp reports whether SECCOMP_IOCTL_NOTIF_RECV returns when the last task with the filter
+// has ended. Before Linux 6.11 it waits forever, and poll(2) has to be asked each time.
+var recvHangsUp = sinceLinux(6, 11)
+
+// startNotifications makes a thread receive the listener's notifications.
+func (t *Tracer) startNotifications() {
+	flags := uint64(notifSyncWakeUp)
+	// Linux 6.6; without it, the program and we wake up on different cpus, which is slower.
+	unix.Syscall(unix.SYS_IOCTL, uintptr(t.listener), ioctlNotifSetFlags, uintptr(flags))
+	go t.notifications()
+}
+
+// endNotifications waits for the receiving thread, which ends when no task has the filter.
+func (t *Tracer) endNotifications() {
+	if t.listener < 0 {
+		return
+	}
+	<-t.notifsEnded
+	t.helpers.Wait()
+	unix.Close(t.listener)
+	t.listener = -1
+}
 
 // notifications receives seccomp notifications until no task has the filter any more. It runs on
 // a thread of its own, so that a notification, which costs a third of a stop, does not wait for
@@ -14,19 +38,20 @@ func (t *Tracer) notifications() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(t.notifsEnded)
-	unix.Syscall(unix.SYS_IOCTL, uintptr(t.listener), ioctlNotifSetFlags, notifSyncWakeUp) // Linux 6.6; without it, only slower
 	var n notif
 	for {
-		n = notif{}
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(t.listener), ioctlNotifRecv, uintptr(unsafe.Pointer(&n)))
-		switch errno {
+		if !recvHangsUp() && t.hungUp(-1) {
+			return
+		}
+		n = notif{} // the kernel insists
+		switch errno := ioctl(t.listener, ioctlNotifRecv, unsafe.Pointer(&n)); errno {
 		case 0:
 			t.notified(&n)
 		case unix.EINTR:
 		case unix.ENOENT:
-			// Either the notifying thread was killed meanwhile, or none is left.
-			fds := []unix.PollFd{{Fd: int32(t.listener), Events: unix.POLLIN}}
-			if k, _ := unix.Poll(fds, 0); k == 1 && fds[0].Revents&unix.POLLHUP != 0 {
+			// Either the notifying thread was interrupted or killed meanwhile, or nobody is
+			// left.
+			if t.hungUp(0) {
 				return
 			}
 		default:
@@ -36,93 +61,104 @@ func (t *Tracer) notifications() {
 	}
 }
 
-// notified has the handler decide a notified call.
-func (t *Tracer) notified(n *notif) {
-	defer t.guard("notification")
-	tid := int(n.pid)
-	t.mu.Lock()
-	k := t.tasks[tid]
-	if k == nil {
-		t.mu.Unlock()
-		if !t.died(n.id) {
-			t.fail(&Error{Op: "notification of an unknown thread", TID: tid, Err: unix.ESRCH})
+// hungUp waits for a notification, or for the end, and reports whether there can be none any more.
+func (t *Tracer) hungUp(timeout int) bool {
+	fds := []unix.PollFd{{Fd: int32(t.listener), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, timeout); err != unix.EINTR {
+			return fds[0].Revents&unix.POLLIN == 0 && fds[0].Revents&unix.POLLHUP != 0
 		}
+	}
+}
+
+// notified has the Handler decide a notified call.
+func (t *Tracer) notified(n *notif) {
+	tid := int(n.pid)
+	defer t.guard("handling a notification", &tid)
+	t.mu.Lock()
+	if t.starting {
+		t.mu.Unlock() // a call that we injected
+		t.answer(n.id, &Action{Kind: Continue})
 		return
 	}
-	proved := k.prove
-	k.prove = false
-	k.call = Syscall{Nr: uint64(uint32(n.nr)), Args: n.args, IP: n.ip, Mechanism: Notification}
-	k.notifID = n.id
-	k.state = parkedNotif
+	th := t.threads[tid]
+	if th == nil || t.err != nil {
+		t.mu.Unlock()
+		t.alien(n)
+		return
+	}
+	proved := th.proving
+	th.proving = false
+	th.call = Syscall{Nr: uint64(uint32(n.nr)), Args: n.args, IP: n.ip, Mechanism: Notification}
+	th.notifID = n.id
+	th.state, th.again = asking, false
 	t.mu.Unlock()
 	if proved {
 		t.handler.Proved(tid)
 	}
-	t.decideNotif(k)
+	t.decideNotif(th)
 }
 
-// decideNotif has the handler decide the call of a thread that waits in a notification, and
-// answers it.
-func (t *Tracer) decideNotif(k *task) {
-	t.mu.Lock()
-	if k.state != parkedNotif {
-		t.mu.Unlock()
-		return // another thread is at it
+// alien handles a notification by a thread that is not known. If it has not died meanwhile, it
+// has escaped us, and everything ends.
+func (t *Tracer) alien(n *notif) {
+	if ioctl(t.listener, ioctlNotifIDValid, unsafe.Pointer(&n.id)) != 0 {
+		return
 	}
-	k.state = deciding
-	t.mu.Unlock()
+	t.fail(&Error{Op: "notification", TID: int(n.pid), Err: fmt.Errorf("of system call %d by a thread that is not traced", n.nr)})
+	if n.pid != 0 {
+		unix.Kill(int(n.pid), unix.SIGKILL)
+	}
+}
+
+// decideNotif has the Handler decide the call of a thread that waits in a notification, whose
+// state is asking, and answers it.
+func (t *Tracer) decideNotif(th *thread) {
 	for {
-		a := t.handler.SyscallEnter(k.tid, &k.call)
+		a := t.handler.SyscallEnter(th.tid, &th.call)
 		t.mu.Lock()
-		if a.Kind == Park {
-			if k.state == deciding {
-				k.state = parkedNotif
-				t.mu.Unlock()
-				return
-			}
-			k.state = deciding // Unpark came in between
+		if a.Kind == Park && th.again {
+			th.again = false
 			t.mu.Unlock()
 			continue
 		}
-		k.state = running
-		id := k.notifID
+		id := th.notifID
+		th.state = running
+		if a.Kind == Park {
+			th.state = parkedNotif
+		}
+		if t.waiting {
+			t.idle.Broadcast()
+		}
 		t.mu.Unlock()
-		t.answer(id, a)
+		if a.Kind != Park {
+			t.answer(id, &a)
+		}
 		return
 	}
 }
 
-// answer sends the handler's answer. The thread may have been killed meanwhile.
-func (t *Tracer) answer(id uint64, a Action) {
+// answer sends the Handler's answer.
+func (t *Tracer) answer(id uint64, a *Action) {
 	r := notifResp{id: id}
 	switch a.Kind {
 	case Continue:
-		r.flags = notifFlagContinue
+		r.flags = notifContinue
 	case Return:
 		if a.Value < 0 && a.Value >= -4095 {
 			r.error = int32(a.Value)
 		} else {
 			r.val = a.Value
 		}
+	case Kill:
+		t.Kill()
+		return
 	default:
-		t.Kill() // Kill, or an answer that a notification cannot carry out
+		t.fail(&Error{Op: "Handler.SyscallEnter", Err: fmt.Errorf("action %d for a notification", a.Kind)})
 		return
 	}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(t.listener), ioctlNotifSend, uintptr(unsafe.Pointer(&r)))
-	if errno != 0 && errno != unix.ENOENT && errno != unix.EINTR {
+	// ENOENT: the thread was killed meanwhile.
+	if errno := ioctl(t.listener, ioctlNotifSend, unsafe.Pointer(&r)); errno != 0 && errno != unix.ENOENT {
 		t.fail(&Error{Op: "answer a notification", Err: errno})
 	}
-}
-
-// died reports whether the notification is no longer valid.
-func (t *Tracer) died(id uint64) bool {
-	const ioctlIDValid = 0x40082102
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(t.listener), ioctlIDValid, uintptr(unsafe.Pointer(&id)))
-	return errno != 0
-}
-
-// endNotifications waits for the receiving thread, which ends when no task has the filter.
-func (t *Tracer) endNotifications() {
-	<-t.notifsEnded
-	unix.Close(t.listener)
 }

@@ -1,74 +1,136 @@
 package ptrace
 
 import (
-	"bytes"
-	"os"
-	"strconv"
-	"unsafe"
-
 	"golang.org/x/sys/unix"
 )
 
-// minRealTime is the first signal that glibc leaves to programs (SIGRTMIN).
-const minRealTime = 34
-
-// cookie marks the signals that Prove sends. It is unguessable only as far as a program cannot
-// send a siginfo with our pid in it: the kernel does not let it claim SI_QUEUE from another.
-func cookie(t *Tracer) uint64 { return uint64(uintptr(unsafe.Pointer(t))) }
+// pending is something that only the tracer thread can do.
+type pending struct {
+	th     *thread
+	unpark bool // else: interrupt it
+}
 
 // Prove makes Handler.Proved(tid) be called as soon as thread tid has left the call that it is
-// in: it is made to stop, which it can only do outside of it.
+// in: it is made to stop, which it can only do outside of calls. Whatever shows earlier that it
+// has left (another call, its death) serves as well. When tid has died, Handler.Exited says so.
 //
-// The tracer thread interrupts it. Another thread may not make ptrace requests, and sends it a
-// signal instead, which is swallowed at its delivery.
+// The tracer thread interrupts it with PTRACE_INTERRUPT, which no signal mask can hold back, which
+// the program cannot see, and which works in a group stop. Another thread, which may not make
+// ptrace requests, has the tracer thread do that, by way of the kicker. Without a kicker it sends
+// the thread itself a SIGSTOP, which is swallowed at its delivery.
 func (t *Tracer) Prove(tid int) {
 	t.mu.Lock()
-	k := t.tasks[tid]
-	if k == nil || k.prove {
+	th := t.threads[tid]
+	if th == nil || th.proving {
 		t.mu.Unlock()
 		return
 	}
-	k.prove = true
-	tgid := k.tgid
+	th.proving = true
+	switch {
+	case unix.Gettid() == t.tid:
+		t.mu.Unlock()
+		t.ok("PTRACE_INTERRUPT", tid, request(unix.PTRACE_INTERRUPT, tid, 0, 0))
+		return
+	case t.kicker != 0:
+		t.requests = append(t.requests, pending{th: th})
+		t.kick()
+	default:
+		th.cookie = true
+		unix.Tgkill(th.tgid, tid, unix.SIGSTOP) // ESRCH: it has died, and Exited comes
+	}
 	t.mu.Unlock()
-	if unix.Gettid() == t.tid {
-		if err := request("PTRACE_INTERRUPT", unix.PTRACE_INTERRUPT, tid, 0, 0); err != nil && !gone(err) {
-			t.fail(err)
-		}
+}
+
+// isCookie reports whether the SIGSTOP that is being delivered is Prove's: one that this process
+// sent by tgkill to a thread that Prove has sent one to. Two of them may have merged, so they are
+// not counted. To a program in a pid namespace of its own our id is 0.
+func (t *Tracer) isCookie(th *thread) bool {
+	t.mu.Lock()
+	cookie := th.cookie
+	t.mu.Unlock()
+	if !cookie {
+		return false
+	}
+	var si siginfo
+	if !t.ok("PTRACE_GETSIGINFO", th.tid, getSiginfo(th.tid, &si)) || si.code != siTkill || int(si.pid) != t.self && si.pid != 0 {
+		return false
+	}
+	t.startKicker() // for the next time
+	return true
+}
+
+// Unpark presents the parked call of thread tid to the Handler again. When the Handler is just
+// being asked about it, and answers Park, it is asked once more: so a wake-up is not lost that
+// comes before the thread is parked. When tid is not parked, nothing happens.
+func (t *Tracer) Unpark(tid int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	th := t.threads[tid]
+	if th == nil {
 		return
 	}
-	if sig := unblocked(tid); sig != 0 {
-		si := siginfo{signo: int32(sig), code: siCodeQueue, pid: int32(t.self), uid: uint32(os.Getuid()), value: cookie(t)}
-		_, _, errno := unix.Syscall6(unix.SYS_RT_TGSIGQUEUEINFO, uintptr(tgid), uintptr(tid), uintptr(sig),
-			uintptr(unsafe.Pointer(&si)), 0, 0)
-		if errno == 0 || errno == unix.ESRCH {
-			return
+	switch th.state {
+	case asking:
+		th.again = true
+	case parkedStop:
+		if th.again {
+			return // requested already
 		}
-	}
-	// Every real-time signal is blocked, or the queue is full: SIGSTOP is neither.
-	if err := unix.Tgkill(tgid, tid, unix.SIGSTOP); err != nil && err != unix.ESRCH {
-		t.fail(&Error{Op: "tgkill", TID: tid, Err: err})
+		th.again = true
+		t.requests = append(t.requests, pending{th: th, unpark: true})
+		if unix.Gettid() != t.tid {
+			t.kick()
+		}
+	case parkedNotif:
+		// The caller may hold the Handler's lock.
+		th.state = asking
+		t.helpers.Add(1)
+		go t.again(th)
 	}
 }
 
-// unblocked returns a real-time signal that the thread does not block, or zero.
-func unblocked(tid int) unix.Signal {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
-	if err != nil {
-		return 0
-	}
-	_, rest, ok := bytes.Cut(b, []byte("\nSigBlk:\t"))
-	if !ok || len(rest) < 16 {
-		return 0
-	}
-	mask, err := strconv.ParseUint(string(rest[:16]), 16, 64)
-	if err != nil {
-		return 0
-	}
-	for sig := 64; sig >= minRealTime; sig-- {
-		if mask>>(sig-1)&1 == 0 {
-			return unix.Signal(sig)
+// again has a notified call decided again.
+func (t *Tracer) again(th *thread) {
+	tid := th.tid // it waits in the kernel: nothing changes it
+	defer t.helpers.Done()
+	defer t.guard("deciding a parked call", &tid)
+	t.decideNotif(th)
+}
+
+// drain does what other threads, and the Handler's methods, have asked of the tracer thread.
+func (t *Tracer) drain() {
+	for {
+		t.mu.Lock()
+		if len(t.requests) == 0 || t.err != nil {
+			t.mu.Unlock()
+			return
 		}
+		batch := t.requests
+		t.requests = t.spare[:0]
+		t.mu.Unlock()
+		for i := range batch {
+			t.perform(batch[i])
+			batch[i] = pending{}
+		}
+		t.spare = batch
 	}
-	return 0
+}
+
+func (t *Tracer) perform(p pending) {
+	t.mu.Lock()
+	tid := p.th.tid
+	if t.threads[tid] != p.th || p.unpark && p.th.state != parkedStop {
+		t.mu.Unlock()
+		return
+	}
+	if p.unpark {
+		p.th.state, p.th.again = asking, false
+	}
+	t.mu.Unlock()
+	t.current = tid
+	if p.unpark {
+		t.decide(p.th)
+		return
+	}
+	t.ok("PTRACE_INTERRUPT", tid, request(unix.PTRACE_INTERRUPT, tid, 0, 0))
 }

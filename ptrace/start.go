@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +15,7 @@ import (
 type Config struct {
 	Path string   // the program's file
 	Args []string // its arguments, the name first
-	Env  []string // "key=value" each
+	Env  []string // "key=value" each; nil means ours
 	Dir  string   // its working directory; empty means ours
 
 	// Files become descriptors 0, 1, 2, ...; a nil entry is closed in the program.
@@ -22,9 +23,12 @@ type Config struct {
 	// SysProcAttr holds more attributes of the new process; Ptrace and Pdeathsig are ours.
 	SysProcAttr *syscall.SysProcAttr
 
-	Filter      []byte // the seccomp filter, an array of struct sock_filter
-	NoRandomize bool   // run with ADDR_NO_RANDOMIZE
-	ExitStops   bool   // report Handler.Exiting
+	// Filter is the seccomp filter, an array of struct sock_filter. It must not let the
+	// program make children that are not traced (CLONE_UNTRACED, and clone3, whose flags
+	// are in memory), nor calls of another ABI than x86-64's.
+	Filter      []byte
+	NoRandomize bool // run with ADDR_NO_RANDOMIZE
+	ExitStops   bool // report Handler.Exiting
 	Handler     Handler
 }
 
@@ -33,106 +37,105 @@ const addrNoRandomize = 0x0040000
 // Start starts the program and returns when its first image is in place, the filter is on,
 // Handler.Exec has been called for it, and it runs. No helper process is needed:
 //
-//	fork ── TRACEME ── exec ── stop: no_new_privs and the filter are injected ── detach, stopped
-//	     ── SEIZE ── continue
+//	fork ── TRACEME ── exec ── stop ── DETACH with SIGSTOP ── SEIZE ── SIGCONT
+//	     ── stop: no_new_privs and the filter are injected ── continue
 //
 // SEIZE is what job control needs: a thread attached by TRACEME cannot stay in a group stop.
-// The error is an *ExecError when the program cannot be executed.
+// Until EXITKILL is on with it, the parent death signal stands in. The error is an *ExecError
+// when the program cannot be executed.
 func Start(cfg Config) (*Tracer, error) {
 	if cfg.Handler == nil {
-		return nil, errors.New("ptrace: no Handler")
+		return nil, &Error{Op: "start", Err: errors.New("no Handler")}
+	}
+	if len(cfg.Filter) == 0 || len(cfg.Filter)%8 != 0 || len(cfg.Filter)/8 > 4096 {
+		return nil, &Error{Op: "start", Err: fmt.Errorf("a filter of %d bytes", len(cfg.Filter))}
 	}
 	t := &Tracer{
 		handler:     cfg.Handler,
-		tasks:       make(map[int]*task),
+		self:        os.Getpid(),
+		listener:    -1,
 		ended:       make(chan struct{}),
 		notifsEnded: make(chan struct{}),
 		first:       make(chan unix.WaitStatus, 1),
 		stops:       make(chan syscall.Signal, 16),
-		self:        os.Getpid(),
-		kick:        -1,
+		unborn:      make(map[int]*thread),
+		ghosts:      make(map[int]struct{}),
+		groups:      make(map[int]int),
+		threads:     make(map[int]*thread),
+		starting:    true,
 	}
+	t.idle.L = &t.mu
 	started := make(chan error)
-	go func() {
-		// The thread is not unlocked: it ends with the goroutine, and all that it traces
-		// with it.
-		runtime.LockOSThread()
-		defer close(t.ended)
-		if err := t.start(&cfg); err != nil {
-			started <- err
-			return
-		}
-		started <- nil
-		t.loop()
-	}()
+	go t.main(&cfg, started)
 	if err := <-started; err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-func (t *Tracer) start(cfg *Config) (err error) {
+// main is the tracer thread.
+func (t *Tracer) main(cfg *Config, started chan<- error) {
+	// The thread belongs to us alone while tracees are attached to it: they are killed when
+	// it ends. It is given back in the end, since nothing of ours is left on it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	t.tid = unix.Gettid()
-	if t.kick, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return &Error{Op: "eventfd", Err: err}
-	}
-	pid, err := t.fork(cfg)
+	link, err := newFdLink()
 	if err != nil {
-		unix.Close(t.kick)
-		return err
+		started <- err
+		return
+	}
+	pid, err := t.fork(cfg, link)
+	if err != nil {
+		link.close()
+		started <- err
+		return
 	}
 	t.pid = pid
-	defer func() {
-		if err != nil {
-			t.abandon(pid)
+	err = t.launch(cfg, link)
+	link.close()
+	if err != nil {
+		if e, ok := err.(*ExecError); ok {
+			e.Path = cfg.Path
 		}
-	}()
-	var ws unix.WaitStatus
-	if _, err := wait4(pid, &ws, 0); err != nil {
-		return &Error{Op: "wait for exec", TID: pid, Err: err}
+		t.abandon()
+		started <- err
+		return
 	}
-	if !ws.Stopped() || ws.StopSignal() != unix.SIGTRAP {
-		return &Error{Op: "wait for exec", TID: pid, Err: fmt.Errorf("wait status %#x", uint32(ws))}
-	}
-	if t.listener, err = confine(pid, cfg.Filter); err != nil {
-		return err
-	}
-	if err := t.seize(pid, cfg.ExitStops); err != nil {
-		return err
-	}
-	t.tasks[pid] = &task{tid: pid, tgid: pid, swallow: unix.SIGCONT}
-	t.handler.Exec(pid, pid)
-	go t.notifications()
-	return resume(pid, unix.PTRACE_CONT, 0)
+	started <- nil
+	t.loop()
+	close(t.first)
+	close(t.ended)
 }
 
 // fork makes the process, which stops at its exec.
-func (t *Tracer) fork(cfg *Config) (int, error) {
-	attr := syscall.SysProcAttr{}
+func (t *Tracer) fork(cfg *Config, link *fdLink) (pid int, err error) {
+	var attr syscall.SysProcAttr
 	if cfg.SysProcAttr != nil {
 		attr = *cfg.SysProcAttr
 	}
 	attr.Ptrace = true
-	attr.Pdeathsig = unix.SIGKILL // until EXITKILL is set
-	files := make([]uintptr, len(cfg.Files))
+	attr.Pdeathsig = unix.SIGKILL
+	files := make([]uintptr, len(cfg.Files), len(cfg.Files)+1)
 	for i, f := range cfg.Files {
 		files[i] = ^uintptr(0)
 		if f != nil {
 			files[i] = f.Fd()
 		}
 	}
-	if cfg.NoRandomize {
-		// The personality is the thread's own and is inherited by what it forks.
-		old, _, errno := unix.Syscall(unix.SYS_PERSONALITY, 0xffffffff, 0, 0)
-		if errno == 0 {
-			_, _, errno = unix.Syscall(unix.SYS_PERSONALITY, old|addrNoRandomize, 0, 0)
-		}
-		if errno != 0 {
-			return 0, &Error{Op: "personality(ADDR_NO_RANDOMIZE)", Err: errno}
-		}
-		defer unix.Syscall(unix.SYS_PERSONALITY, old, 0, 0)
+	files = link.inherit(files)
+	env := cfg.Env
+	if env == nil {
+		env = syscall.Environ()
 	}
-	pid, err := syscall.ForkExec(cfg.Path, cfg.Args, &syscall.ProcAttr{Dir: cfg.Dir, Env: cfg.Env, Files: files, Sys: &attr})
+	if cfg.NoRandomize {
+		restore, err := noRandomize()
+		if err != nil {
+			return 0, err
+		}
+		defer restore()
+	}
+	pid, err = syscall.ForkExec(cfg.Path, cfg.Args, &syscall.ProcAttr{Dir: cfg.Dir, Env: env, Files: files, Sys: &attr})
 	runtime.KeepAlive(cfg.Files)
 	if err != nil {
 		return 0, &ExecError{Path: cfg.Path, Err: err}
@@ -140,50 +143,128 @@ func (t *Tracer) fork(cfg *Config) (int, error) {
 	return pid, nil
 }
 
-// seize changes from the TRACEME attachment to SEIZE. In between the process is in a group stop.
-func (t *Tracer) seize(pid int, exitStops bool) error {
-	if err := request("PTRACE_DETACH", unix.PTRACE_DETACH, pid, 0, uintptr(unix.SIGSTOP)); err != nil {
+// noRandomize turns address randomization off for what this thread forks: the personality is the
+// thread's own, and is inherited.
+func noRandomize() (restore func(), err error) {
+	old, _, errno := unix.Syscall(unix.SYS_PERSONALITY, 0xffffffff, 0, 0)
+	if errno == 0 {
+		_, _, errno = unix.Syscall(unix.SYS_PERSONALITY, old|addrNoRandomize, 0, 0)
+	}
+	if errno != 0 {
+		return nil, &Error{Op: "personality(ADDR_NO_RANDOMIZE)", Err: errno}
+	}
+	return func() { unix.Syscall(unix.SYS_PERSONALITY, old, 0, 0) }, nil
+}
+
+// launch takes the process from its exec stop to its first instruction under the filter.
+func (t *Tracer) launch(cfg *Config, link *fdLink) error {
+	var ws unix.WaitStatus
+	if _, errno := wait4(t.pid, &ws, 0); errno != 0 {
+		return &Error{Op: "wait for exec", TID: t.pid, Err: errno}
+	}
+	if !ws.Stopped() || ws.StopSignal() != unix.SIGTRAP {
+		return t.unexpected("exec", ws)
+	}
+	if err := t.seize(cfg.ExitStops); err != nil {
 		return err
 	}
+	if err := t.confine(cfg.Filter, link); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.threads[t.pid] = &thread{tid: t.pid, tgid: t.pid}
+	t.groups[t.pid] = 1
+	t.starting = false
+	t.mu.Unlock()
+	t.execReport()
+	t.mu.Lock()
+	err := t.err
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for _, sig := range t.deferred {
+		unix.Tgkill(t.pid, t.pid, sig)
+	}
+	t.ok("PTRACE_CONT", t.pid, request(unix.PTRACE_CONT, t.pid, 0, 0))
+	return nil
+}
+
+// execReport is in a function of its own for the guard's sake.
+func (t *Tracer) execReport() {
+	defer t.guard("Handler.Exec", &t.pid)
+	t.handler.Exec(t.pid, t.pid)
+}
+
+// seize changes from the attachment by TRACEME to SEIZE. In between, the process is in a group
+// stop; SIGCONT ends it. Afterwards it is in the delivery stop of that signal, which it never
+// gets.
+func (t *Tracer) seize(exitStops bool) error {
+	if errno := request(unix.PTRACE_DETACH, t.pid, 0, uintptr(unix.SIGSTOP)); errno != 0 {
+		return &Error{Op: "PTRACE_DETACH", TID: t.pid, Err: errno}
+	}
 	var ws unix.WaitStatus
-	if _, err := wait4(pid, &ws, unix.WUNTRACED); err != nil {
-		return &Error{Op: "wait for stop", TID: pid, Err: err}
+	if _, errno := wait4(t.pid, &ws, unix.WUNTRACED); errno != 0 {
+		return &Error{Op: "wait for stop", TID: t.pid, Err: errno}
 	}
 	if !ws.Stopped() {
-		return &Error{Op: "wait for stop", TID: pid, Err: fmt.Errorf("wait status %#x", uint32(ws))}
+		return t.unexpected("stop", ws)
 	}
 	opts := unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
 		unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESECCOMP
 	if exitStops {
 		opts |= unix.PTRACE_O_TRACEEXIT
 	}
-	if err := request("PTRACE_SEIZE", unix.PTRACE_SEIZE, pid, 0, uintptr(opts)); err != nil {
-		return err
+	if errno := request(unix.PTRACE_SEIZE, t.pid, 0, uintptr(opts)); errno != 0 {
+		return &Error{Op: "PTRACE_SEIZE", TID: t.pid, Err: errno}
 	}
-	if _, err := wait4(pid, &ws, 0); err != nil {
-		return &Error{Op: "wait for seize", TID: pid, Err: err}
+	continued := false
+	for {
+		if _, errno := wait4(t.pid, &ws, 0); errno != 0 {
+			return &Error{Op: "wait for seize", TID: t.pid, Err: errno}
+		}
+		if !ws.Stopped() {
+			return t.unexpected("seize", ws)
+		}
+		if int(ws)>>16 == 0 {
+			if ws.StopSignal() == unix.SIGCONT && continued {
+				return nil
+			}
+			t.deferred = append(t.deferred, ws.StopSignal())
+		} else if !continued {
+			// The stop that SEIZE reports. Only now: a SIGCONT before it would end the
+			// group stop unseen.
+			continued = true
+			if err := unix.Kill(t.pid, unix.SIGCONT); err != nil {
+				return &Error{Op: "SIGCONT", TID: t.pid, Err: err}
+			}
+		}
+		if errno := request(unix.PTRACE_CONT, t.pid, 0, 0); errno != 0 {
+			return &Error{Op: "PTRACE_CONT", TID: t.pid, Err: errno}
+		}
 	}
-	if !ws.Stopped() {
-		return &Error{Op: "wait for seize", TID: pid, Err: fmt.Errorf("wait status %#x", uint32(ws))}
+}
+
+// unexpected says that the program did something else than to reach the next step of its start.
+func (t *Tracer) unexpected(step string, ws unix.WaitStatus) error {
+	how := fmt.Errorf("wait status %#x", uint32(ws))
+	if ws.Signaled() {
+		how = fmt.Errorf("it was killed (%v)", ws.Signal())
 	}
-	// The group stop ends; the loop swallows the signal.
-	if err := unix.Kill(pid, unix.SIGCONT); err != nil {
-		return &Error{Op: "SIGCONT", TID: pid, Err: err}
-	}
-	return nil
+	return &Error{Op: "wait for " + step, TID: t.pid, Err: how}
 }
 
 // abandon ends a process whose start failed.
-func (t *Tracer) abandon(pid int) {
-	unix.Kill(pid, unix.SIGKILL)
+func (t *Tracer) abandon() {
+	unix.Kill(t.pid, unix.SIGKILL)
 	for {
 		var ws unix.WaitStatus
-		if _, err := wait4(pid, &ws, 0); err != nil || ws.Exited() || ws.Signaled() {
+		if _, errno := wait4(t.pid, &ws, 0); errno != 0 || ws.Exited() || ws.Signaled() {
 			break
 		}
+		request(unix.PTRACE_CONT, t.pid, 0, 0) // an exit stop
 	}
-	if t.listener > 0 {
-		unix.Close(t.listener)
-	}
-	unix.Close(t.kick)
+	t.endNotifications()
 }
+
+func stack() []byte { return debug.Stack() }

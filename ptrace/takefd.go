@@ -2,131 +2,150 @@ package ptrace
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// takeFd returns a copy of the stopped process's descriptor fd: by pidfd_getfd(2), or, where that
-// is not permitted (Docker's default profile), by having the process send it.
-func takeFd(in *injector, fd int) (int, error) {
-	pidfd, err := unix.PidfdOpen(in.pid, 0)
-	if err == nil {
-		defer unix.Close(pidfd)
-		var got int
-		if got, err = unix.PidfdGetfd(pidfd, fd, 0); err == nil {
-			return got, nil
-		}
+// fdLink is how the filter's listener comes from the program to us: by pidfd_getfd(2), or, where
+// that is not permitted (Docker's default profile), over a socket that the program inherits and
+// is made to close before its first instruction.
+type fdLink struct {
+	ours, theirs int // the socket's ends, or -1
+	slot         int // the descriptor that theirs is in the program
+}
+
+// canGetFd reports whether pidfd_getfd works, tried on ourselves. It has to be known before the
+// program is forked.
+var canGetFd = sync.OnceValue(func() bool {
+	pidfd, err := unix.PidfdOpen(unix.Getpid(), 0)
+	if err != nil {
+		return false
 	}
-	got, serr := sentFd(in, fd)
-	if serr != nil {
-		return -1, &Error{Op: "take the filter's listener", TID: in.pid,
-			Err: fmt.Errorf("pidfd_getfd: %w; by socket: %w", err, serr)}
+	defer unix.Close(pidfd)
+	fd, err := unix.PidfdGetfd(pidfd, pidfd, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
+})
+
+func newFdLink() (*fdLink, error) {
+	if canGetFd() {
+		return &fdLink{ours: -1, theirs: -1}, nil
+	}
+	return newSocketLink()
+}
+
+func newSocketLink() (*fdLink, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, &Error{Op: "socketpair", Err: err}
+	}
+	return &fdLink{ours: pair[0], theirs: pair[1]}, nil
+}
+
+// inherit adds the program's end to the descriptors that it will have.
+func (l *fdLink) inherit(files []uintptr) []uintptr {
+	if l.theirs < 0 {
+		return files
+	}
+	l.slot = len(files)
+	return append(files, uintptr(l.theirs))
+}
+
+// close closes both of our descriptors.
+func (l *fdLink) close() {
+	if l.ours >= 0 {
+		unix.Close(l.ours)
+		unix.Close(l.theirs)
+	}
+	l.ours, l.theirs = -1, -1
+}
+
+// take returns a copy of the program's descriptor fd.
+func (l *fdLink) take(in *injector, fd uint64) (int, error) {
+	var got int
+	var err error
+	if l.ours < 0 {
+		got, err = getFd(in.pid, int(fd))
+	} else if err = l.send(in, fd); err == nil {
+		got, err = l.receive()
+	}
+	if err != nil {
+		return -1, &Error{Op: "take the filter's listener", TID: in.pid, Err: err}
 	}
 	return got, nil
 }
 
-// sentFd makes the process send its descriptor fd to a socket of ours. The socket has an address
-// that the kernel chose (autobind, in the abstract namespace), and only what comes with the
-// process's own id, which the kernel vouches for, is taken.
-func sentFd(in *injector, fd int) (int, error) {
-	sock, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+func getFd(pid, fd int) (int, error) {
+	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return -1, err
+		return -1, fmt.Errorf("pidfd_open: %w", err)
 	}
-	defer unix.Close(sock)
-	if err := unix.SetsockoptInt(sock, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
-		return -1, err
-	}
-	if err := unix.Bind(sock, &unix.SockaddrUnix{}); err != nil {
-		return -1, err
-	}
-	sa, err := unix.Getsockname(sock)
+	defer unix.Close(pidfd)
+	got, err := unix.PidfdGetfd(pidfd, fd, 0)
 	if err != nil {
-		return -1, err
+		return -1, fmt.Errorf("pidfd_getfd: %w", err)
 	}
-	name := sa.(*unix.SockaddrUnix).Name // "@" stands for the leading zero byte
-	if len(name) < 2 || name[0] != '@' {
-		return -1, fmt.Errorf("unexpected socket name %q", name)
-	}
-	out, err := in.call("socket", unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	err = in.sendFd(out, name, fd)
-	if _, cerr := in.call("close", unix.SYS_CLOSE, out); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return -1, err
-	}
-	return receiveFd(sock, in.pid)
+	return got, nil
 }
 
-// sendFd makes the process send fd over its socket to the abstract address name.
-func (in *injector) sendFd(sock uint64, name string, fd int) error {
-	// msghdr (56 bytes), iovec (16), cmsghdr with one descriptor (24), address, one byte of data
-	const iov, cmsg, addr = 56, 72, 96
-	b := make([]byte, addr+2+len(name)+1)
-	base := in.scratch(len(b))
+// send makes the program send its descriptor fd over its end. The filter is on already, and must
+// let sendmsg pass.
+func (l *fdLink) send(in *injector, fd uint64) error {
+	// msghdr (56 bytes), iovec (16), cmsghdr with one descriptor (24), one byte of data
+	const iov, cmsg, data, size = 56, 72, 96, 97
+	base, err := in.scratch(size)
+	if err != nil {
+		return err
+	}
+	var b [size]byte
 	put64 := func(at int, v uint64) { binary.NativeEndian.PutUint64(b[at:], v) }
 	put32 := func(at int, v uint32) { binary.NativeEndian.PutUint32(b[at:], v) }
-	put64(0, base+addr)
-	put32(8, uint32(2+len(name)))
 	put64(16, base+iov)
 	put64(24, 1)
 	put64(32, base+cmsg)
 	put64(40, 24)
-	put64(iov, base+uint64(len(b)-1))
+	put64(iov, base+data)
 	put64(iov+8, 1)
 	put64(cmsg, 20)
 	put32(cmsg+8, unix.SOL_SOCKET)
 	put32(cmsg+12, unix.SCM_RIGHTS)
 	put32(cmsg+16, uint32(fd))
-	binary.NativeEndian.PutUint16(b[addr:], unix.AF_UNIX)
-	copy(b[addr+2:], "\x00"+name[1:])
-	if err := in.write(base, b); err != nil {
+	if err := in.write(base, b[:]); err != nil {
 		return err
 	}
-	_, err := in.call("sendmsg", unix.SYS_SENDMSG, sock, base, 0)
+	_, err = in.call("sendmsg", unix.SYS_SENDMSG, uint64(l.slot), base, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	return err
 }
 
-// receiveFd takes the descriptor out of the one message that process pid has sent.
-func receiveFd(sock, pid int) (int, error) {
+func (l *fdLink) receive() (int, error) {
 	var data [1]byte
-	oob := make([]byte, 256)
-	_, n, _, _, err := unix.Recvmsg(sock, data[:], oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	var oob [64]byte
+	_, n, _, _, err := unix.Recvmsg(l.ours, data[:], oob[:], unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	if err != nil {
-		return -1, err
+		return -1, fmt.Errorf("recvmsg: %w", err)
 	}
 	msgs, err := unix.ParseSocketControlMessage(oob[:n])
 	if err != nil {
-		return -1, err
+		return -1, fmt.Errorf("recvmsg: %w", err)
 	}
-	fd, from := -1, 0
 	for i := range msgs {
-		switch msgs[i].Header.Type {
-		case unix.SCM_RIGHTS:
-			fds, err := unix.ParseUnixRights(&msgs[i])
-			if err != nil || len(fds) != 1 {
-				return -1, errors.New("not one descriptor")
-			}
-			fd = fds[0]
-		case unix.SCM_CREDENTIALS:
-			cred, err := unix.ParseUnixCredentials(&msgs[i])
-			if err != nil {
-				return -1, err
-			}
-			from = int(cred.Pid)
+		if fds, err := unix.ParseUnixRights(&msgs[i]); err == nil && len(fds) == 1 {
+			return fds[0], nil
 		}
 	}
-	if fd < 0 || from != pid {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
-		return -1, fmt.Errorf("a message of process %d", from)
+	return -1, fmt.Errorf("recvmsg: no descriptor came")
+}
+
+// closeTheirs makes the program close its end.
+func (l *fdLink) closeTheirs(in *injector) error {
+	if l.ours < 0 {
+		return nil
 	}
-	return fd, nil
+	_, err := in.call("close", unix.SYS_CLOSE, uint64(l.slot))
+	return err
 }

@@ -24,7 +24,8 @@ func probeConfig() (*mm.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.MmapMinAddr = hostarch.Addr(minAddr)
+	c.DACMinAddr = hostarch.Addr(minAddr)
+	c.MmapMinAddr = max(c.DACMinAddr, lowestHint())
 	maps, err := sysctl("vm/max_map_count")
 	if err != nil {
 		return nil, err
@@ -63,6 +64,23 @@ func probePage(c *mm.Config) {
 		c.Pkeys = true
 		unix.Syscall(unix.SYS_PKEY_FREE, key, 0, 0)
 	}
+}
+
+// lowestHint returns the address that the kernel makes of the lowest possible hint. It is
+// vm.mmap_min_addr, or CONFIG_LSM_MMAP_MIN_ADDR where that is larger, which can be seen in no
+// other way; zero when that page is taken.
+func lowestHint() hostarch.Addr {
+	const hint, unlikely = hostarch.PageSize, 1 << 24
+	addr, _, errno := unix.Syscall6(unix.SYS_MMAP, hint, hostarch.PageSize, unix.PROT_NONE,
+		unix.MAP_PRIVATE|unix.MAP_ANON, ^uintptr(0), 0)
+	if errno != 0 {
+		return 0
+	}
+	unix.Syscall(unix.SYS_MUNMAP, addr, hostarch.PageSize, 0)
+	if addr >= unlikely {
+		return 0
+	}
+	return hostarch.Addr(addr)
 }
 
 // sysctl returns the number in a file below /proc/sys.

@@ -39,6 +39,20 @@ func alive(tid int) bool {
 	return i >= 0 && i+2 < len(b) && b[i+2] != 'Z' && b[i+2] != 'X'
 }
 
+// currentSyscall returns the number of the system call that a stopped thread is in, or -1.
+func currentSyscall(tid int) int {
+	b, err := os.ReadFile(procPath(tid, "syscall"))
+	if err != nil {
+		return -1
+	}
+	word, _, _ := bytes.Cut(b, []byte(" "))
+	nr, err := strconv.Atoi(string(word))
+	if err != nil {
+		return -1
+	}
+	return nr
+}
+
 // read reads a file of /proc whole into the reused buffer.
 func (m *machine) read(tid int, name string) ([]byte, error) {
 	fd, err := unix.Open(procPath(tid, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -177,5 +191,7 @@ func (m *machine) Segment(_ *kernel.Task, id int32) (*mm.File, error) {
 		}
 		return nil, err
 	}
-	return &mm.File{Kind: mm.SysV, Ino: uint64(uint32(id)), Readable: true, Writable: true, Size: desc.Segsz}, nil
+	// The segments are files of the kernel's own internal tmpfs, the first device without a
+	// number that is made at boot.
+	return &mm.File{Kind: mm.SysV, Dev: 1, Ino: uint64(uint32(id)), Readable: true, Writable: true, Size: desc.Segsz}, nil
 }

@@ -299,6 +299,15 @@ func (c *Cmd) Signal(sig os.Signal) error {
 	return c.tracer.Signal(unix.Signal(s))
 }
 
+// Stops delivers the signal of each group stop (job control) of the program's first process, for a
+// caller that stops along with it; nil before Start. When nobody receives, the oldest are kept.
+func (c *Cmd) Stops() <-chan syscall.Signal {
+	if c.tracer == nil {
+		return nil
+	}
+	return c.tracer.Stops()
+}
+
 // Report says what happened in the sandbox. It is complete after Wait; nil before Start.
 func (c *Cmd) Report() *Report {
 	if c.sup == nil {

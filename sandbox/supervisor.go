@@ -279,10 +279,17 @@ func (s *supervisor) Exiting(tid int) {
 	s.mu.Lock()
 	defer s.unlock(0)
 	t := s.k.Task(tid)
-	if t == nil || s.verify == policy.VerifyOff || s.failed != nil || !s.k.Last(t) {
+	if t == nil {
 		return
 	}
-	s.k.Settle(t)
+	// A thread that calls exit has returned from its last call. One that is killed may have
+	// been killed in it, before it took effect.
+	if nr := currentSyscall(tid); nr == linux.SYS_EXIT || nr == linux.SYS_EXIT_GROUP {
+		s.k.Settle(t)
+	}
+	if s.verify == policy.VerifyOff || s.failed != nil || !s.k.Last(t) || !t.Settled() {
+		return
+	}
 	s.check(t)
 	if s.failed != nil {
 		s.killAll()

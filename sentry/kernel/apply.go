@@ -33,7 +33,9 @@ func (k *Kernel) apply(t *Task, c *Call) (mm.Result, error) {
 	case linux.SYS_MLOCK, linux.SYS_MLOCK2, linux.SYS_MLOCKALL, linux.SYS_MUNLOCK, linux.SYS_MUNLOCKALL:
 		return k.mlock(t, c)
 	case linux.SYS_MSYNC:
-		return m.MSync(g, addr, a[1], uint64(int32(a[2]))), nil
+		res := m.MSync(g, addr, a[1], uint64(int32(a[2])))
+		res.Unsure = false // whether the file can be synced, the kernel says; no VMA changes by it
+		return res, nil
 	case linux.SYS_REMAP_FILE_PAGES:
 		return m.RemapFilePages(g, addr, a[1], a[2], a[3], a[4]), nil
 	case linux.SYS_SHMAT:
@@ -93,19 +95,30 @@ func (k *Kernel) mlock(t *Task, c *Call) (mm.Result, error) {
 	m, g, a := t.space.mm, &t.Group.caller, &c.Args
 	switch c.Nr {
 	case linux.SYS_MLOCK:
-		return m.MLock(g, hostarch.Addr(a[0]), a[1], 0), nil
+		return lock(m, g, a, 0), nil
 	case linux.SYS_MLOCK2:
 		flags := uint64(uint32(a[2]))
 		if flags&^linux.MLOCK_ONFAULT != 0 {
 			return mm.Result{Errno: linux.EINVAL}, nil
 		}
-		return m.MLock(g, hostarch.Addr(a[0]), a[1], flags), nil
+		return lock(m, g, a, flags), nil
 	case linux.SYS_MLOCKALL:
 		return m.MLockAll(g, uint64(uint32(a[0]))), nil
 	case linux.SYS_MUNLOCK:
 		return m.MUnlock(g, hostarch.Addr(a[0]), a[1]), nil
 	}
 	return m.MUnlockAll(g), nil
+}
+
+// lock locks a range. Where only faulting the pages in can tell the errno, the VMAs are locked all
+// the same, and the program gets the errno from the kernel.
+func lock(m *mm.MemoryManager, g *mm.Caller, a *[6]uint64, flags uint64) mm.Result {
+	res := m.MLock(g, hostarch.Addr(a[0]), a[1], flags)
+	if res.Unsure {
+		m.AdoptMLock(g, hostarch.Addr(a[0]), a[1], flags)
+		return mm.Result{}
+	}
+	return res
 }
 
 // prctl decides the options that concern mappings.

@@ -104,6 +104,19 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 			return k.settleMerge(t)
 		}
 		return nil
+	case linux.SYS_MREMAP:
+		if got.Errno == 0 {
+			a := &p.call.Args
+			m.AdoptMRemap(g, hostarch.Addr(a[0]), a[1], a[2], a[3], hostarch.Addr(a[4]), got.Addr)
+			return k.settleMerge(t)
+		}
+		return nil
+	case linux.SYS_REMAP_FILE_PAGES:
+		if got.Errno == 0 {
+			a := &p.call.Args
+			m.AdoptRemapFilePages(g, hostarch.Addr(a[0]), a[1], a[2], a[3], a[4])
+		}
+		return nil
 	case linux.SYS_SHMAT:
 		if got.Errno == 0 && p.segment != nil {
 			m.AdoptShmAt(g, p.segment, got.Addr, uint64(int32(p.call.Args[2])))

@@ -76,7 +76,7 @@ func (s *space) quiet(t *Task) bool {
 
 // launch marks t's call as running unobserved.
 func (s *space) launch(t *Task) {
-	if s.users > 1 && !t.call.inFlight {
+	if !t.call.inFlight {
 		t.call.inFlight = true
 		s.flights = append(s.flights, t)
 	}
@@ -115,8 +115,8 @@ func (k *Kernel) wakeAll(s *space) {
 // release takes t out of its address space.
 func (k *Kernel) release(t *Task) {
 	s := t.space
-	if t.call.inFlight || s.pending == t {
-		// It died in the call: whether the call took effect is only known from the host.
+	if s.users > 1 && !t.Settled() {
+		// It may have died in the call: whether the call took effect is only known from the host.
 		s.dirty = true
 	}
 	s.land(t)
@@ -130,3 +130,7 @@ func (k *Kernel) release(t *Task) {
 
 // Last reports whether no other task shares t's address space.
 func (k *Kernel) Last(t *Task) bool { return t.space.users == 1 }
+
+// Settled reports whether t's last call is known to be over, so that its effect is in the kernel's
+// list of mappings.
+func (t *Task) Settled() bool { return !t.call.inFlight && t.space.pending != t }

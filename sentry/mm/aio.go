@@ -77,20 +77,31 @@ func ringArgs(length uint64) MMapArgs {
 	}
 }
 
-// IoDestroy unmaps the ring of the context addr (sys_io_destroy): the range that it had at first,
-// wherever mremap took it, whatever lies there now. A ring that cannot be unmapped, because it is
-// sealed, stays.
+// IoDestroy unmaps the ring of the context addr (sys_io_destroy): as many bytes as it had at first,
+// whatever lies there now. A ring that cannot be unmapped, because it is sealed, stays.
 //
-// Errnos: EINVAL (no ring begins there).
+// The kernel reads the context's number from the ring's first page. A ring that was torn to
+// pieces is Unsure. Errnos: EINVAL (no ring begins there, or it cannot be read).
 func (m *MemoryManager) IoDestroy(addr hostarch.Addr) Result {
 	seg, ok := m.vmas.At(uint64(addr))
-	if !ok || seg.Start != uint64(addr) || seg.Value.File == nil || seg.Value.File.Kind != Ring {
+	v := &seg.Value
+	switch {
+	case !ok || v.File == nil || v.File.Kind != Ring || v.Flags&(VM_READ|VM_WRITE) == 0:
 		return failed(linux.EINVAL)
+	case seg.Start != uint64(addr) || v.PgOff != 0 || seg.End-seg.Start != v.File.Size:
+		return Result{Unsure: true}
 	}
-	end := seg.Start + seg.Value.File.Size
-	if m.checkUnmap(seg.Start, end) == 0 {
-		m.ops++
-		m.unmap(seg.Start, end)
-	}
+	m.AdoptIoDestroy(addr, v.File.Size)
 	return succeeded(0)
+}
+
+// AdoptIoDestroy records that the host destroyed the context whose ring had length bytes.
+func (m *MemoryManager) AdoptIoDestroy(addr hostarch.Addr, length uint64) {
+	start := uint64(addr)
+	if errno := m.checkUnmap(start, start+length); errno != 0 {
+		m.unmapFailed(start, start+length, errno)
+		return
+	}
+	m.ops++
+	m.unmap(start, start+length)
 }

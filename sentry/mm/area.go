@@ -69,10 +69,18 @@ func (m *MemoryManager) areaFor(c *Caller, q areaRequest) (hostarch.Addr, linux.
 		return 0, linux.ENOMEM, m.spaceRefusal(q.length), false
 	case a.addr&(hostarch.PageSize-1) != 0:
 		return 0, linux.EINVAL, nil, false
-	case a.addr < uint64(m.cfg.MmapMinAddr) && !c.Creds.SysRawIO:
+	case a.addr < m.cfg.dacMinAddr() && !c.Creds.SysRawIO:
 		return 0, linux.EPERM, nil, false // cap_mmap_addr
 	}
 	return hostarch.Addr(a.addr), 0, nil, false
+}
+
+// dacMinAddr returns the address below which cap_mmap_addr asks for CAP_SYS_RAWIO.
+func (c *Config) dacMinAddr() uint64 {
+	if c.DACMinAddr != 0 {
+		return uint64(c.DACMinAddr)
+	}
+	return uint64(c.MmapMinAddr)
 }
 
 // spaceRefusal says that length bytes of addresses are not to be had.

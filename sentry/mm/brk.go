@@ -42,7 +42,11 @@ func (m *MemoryManager) brkRefused(why *limits.Refusal) Result {
 // shrinkBrk unmaps [newBrk, oldBrk), or leaves the break where it is when that cannot be.
 func (m *MemoryManager) shrinkBrk(addr hostarch.Addr, newBrk, oldBrk uint64) Result {
 	seg, ok := m.vmas.Find(newBrk)
-	if !ok || seg.Start >= oldBrk || m.checkUnmap(newBrk, oldBrk) != 0 {
+	if !ok || seg.Start >= oldBrk {
+		return succeeded(m.brk)
+	}
+	if errno := m.checkUnmap(newBrk, oldBrk); errno != 0 {
+		m.unmapFailed(newBrk, oldBrk, errno)
 		return succeeded(m.brk)
 	}
 	m.ops++

@@ -55,6 +55,11 @@ func (m *MemoryManager) dropUncopied() {
 	for _, seg := range unlock {
 		pages := hostarch.Pages(seg.End - seg.Start)
 		m.unaccount(seg.Value.Flags, pages)
+		if v := &seg.Value; v.isAnonymous() && v.Flags&vmAccess != 0 && v.Anon.ID == 0 {
+			// Its pages were all there, so it had an anon_vma, and the copy has one of its own.
+			m.anonIDs++
+			v.Anon.ID, v.Anon.Forked = m.anonIDs, true
+		}
 		seg.Value.Flags &^= VM_LOCKED | VM_LOCKONFAULT
 		m.account(seg.Value.Flags, pages)
 		m.vmas.Update(seg.Start, seg.Start, seg.End, seg.Value)

@@ -59,7 +59,14 @@ func helperMain() {
 			w[i] = uintptr(binary.LittleEndian.Uint64(buf[8*i:]))
 		}
 		var ret uintptr
-		if w[0] == touch {
+		if w[0] == forkOn {
+			ret, _, _ = syscall.RawSyscall(syscall.SYS_FORK, 0, 0, 0)
+			if ret != 0 { // the child goes on with the test, its parent waits for it
+				syscall.RawSyscall6(syscall.SYS_WAIT4, ret, 0, 0, 0, 0, 0)
+				syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+			}
+			ret, _, _ = syscall.RawSyscall(syscall.SYS_GETPID, 0, 0, 0)
+		} else if w[0] == touch {
 			syscall.RawSyscall(sysGetrandom, w[1], 1, 0) // the kernel writes there
 		} else {
 			r, _, errno := syscall.RawSyscall6(w[0], w[1], w[2], w[3], w[4], w[5], w[6])
@@ -73,8 +80,12 @@ func helperMain() {
 	}
 }
 
-// touch is not a call: it writes to the address in the first argument.
-const touch = 1 << 20
+// These are not calls: touch writes to the address in the first argument, and forkOn goes on in a
+// forked child and returns its id.
+const (
+	touch  = 1 << 20
+	forkOn = 1<<20 + 1
+)
 
 const sysGetrandom = 318
 
@@ -82,6 +93,7 @@ const sysGetrandom = 318
 type live struct {
 	t      *testing.T
 	cmd    *exec.Cmd
+	pid    int
 	in     io.Writer
 	out    io.Reader
 	m      *MemoryManager
@@ -129,10 +141,27 @@ func liveConfig() *Config {
 	}
 }
 
-// startLive starts a guest. Files become its descriptors 3, 4, ...
+// startLive starts a guest: with all the test's capabilities ("root"), with none
+// ("unprivileged"), or with a layout of its own. Files become its descriptors 3, 4, ...
 func startLive(t *testing.T, mode string, files ...*os.File) *live {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	info := SeedInfo{}
+	switch mode {
+	case "fixed layout":
+		cmd = exec.Command("setarch", "-R", self)
+		info.NoRandomize = true
+	case "legacy layout":
+		cmd = exec.Command("setarch", "-R", "-L", self)
+		info.NoRandomize, info.Layout = true, BottomUp
+	}
+	if cmd.Err != nil {
+		t.Skip(cmd.Err)
+	}
 	cmd.Env = append(os.Environ(), helperEnv+"="+mode, "GODEBUG=asyncpreemptoff=1")
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = files
@@ -147,7 +176,7 @@ func startLive(t *testing.T, mode string, files ...*os.File) *live {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	l := &live{t: t, cmd: cmd, in: in, out: out, c: Caller{Limits: limits.Unlimited()}, strict: true}
+	l := &live{t: t, cmd: cmd, pid: cmd.Process.Pid, in: in, out: out, c: Caller{Limits: limits.Unlimited()}, strict: true}
 	t.Cleanup(func() {
 		in.(io.Closer).Close()
 		cmd.Wait()
@@ -157,14 +186,15 @@ func startLive(t *testing.T, mode string, files ...*os.File) *live {
 			}
 		}
 	})
-	if mode == "root" {
+	if mode != "unprivileged" && os.Geteuid() == 0 {
 		l.c.Creds = Creds{IPCLock: true, SysRawIO: true, SysResource: true, SysAdmin: true, SysNice: true}
 	}
 	l.c.Limits, l.c.DataMax = l.getLimits(), linux.RLIM_INFINITY
 	l.call(syscall.SYS_GETPID) // it runs, and its heap is there
 	l.m = New(liveConfig())
 	brk := hostarch.Addr(l.call(syscall.SYS_BRK, 0))
-	if err := l.m.Seed(l.readMaps(), SeedInfo{StartBrk: brk, Brk: brk}); err != nil {
+	info.StartBrk, info.Brk = brk, brk
+	if err := l.m.Seed(l.readMaps(), info); err != nil {
 		t.Fatal(err)
 	}
 	l.fence()
@@ -172,20 +202,23 @@ func startLive(t *testing.T, mode string, files ...*os.File) *live {
 }
 
 // fence keeps what the tests map away from the memory of the guest's runtime, which is touched:
-// it fills every hole between the runtime's mappings with memory that merges with nothing.
-// From then on nothing is touched but by the calls.
+// on both sides of each of its mappings lies a page that merges with nothing. From then on
+// nothing is touched but by the calls.
 func (l *live) fence() {
 	l.t.Helper()
-	for {
-		lowest := l.m.MmapBase()
-		for r := range l.m.All() {
-			if r.Start > l.m.MmapBase()/2 {
-				lowest = min(lowest, r.Start)
-			}
+	var at []hostarch.Addr
+	for r, v := range l.m.All() {
+		if v.Flags&VM_GROWSDOWN == 0 {
+			at = append(at, r.Start-hostarch.PageSize, r.End)
 		}
-		res := l.mmap(MMapArgs{Length: hostarch.PageSize, Flags: linux.MAP_SHARED | linux.MAP_ANONYMOUS}, -1)
-		if res.Addr < lowest {
-			break
+	}
+	for _, a := range at {
+		if a == l.m.MmapBase() || a == l.m.brk || a == l.m.brk-hostarch.PageSize {
+			continue
+		}
+		if _, _, ok := l.m.Find(a); !ok {
+			l.mmap(MMapArgs{Addr: a, Length: hostarch.PageSize,
+				Flags: linux.MAP_SHARED | linux.MAP_ANONYMOUS | linux.MAP_FIXED_NOREPLACE}, -1)
 		}
 	}
 	l.m.untouched = true
@@ -194,7 +227,7 @@ func (l *live) fence() {
 // readMaps returns the kernel's list.
 func (l *live) readMaps() []procmaps.Entry {
 	l.t.Helper()
-	f, err := os.Open(fmt.Sprintf("/proc/%d/maps", l.cmd.Process.Pid))
+	f, err := os.Open(fmt.Sprintf("/proc/%d/maps", l.pid))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -302,7 +335,7 @@ func limitFields(lim *limits.Rlimits) map[uintptr]*uint64 {
 // prlimit reads and, when set is not nil, sets a limit of the guest.
 func (l *live) prlimit(resource uintptr, set *[2]uint64) (old [2]uint64) {
 	l.t.Helper()
-	_, _, e := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(l.cmd.Process.Pid), resource,
+	_, _, e := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(l.pid), resource,
 		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(&old)), 0, 0)
 	if e != 0 {
 		l.t.Fatal(e)
@@ -329,7 +362,7 @@ func (l *live) setLimits(lim limits.Rlimits) {
 
 // status returns a size of /proc/PID/status, in pages.
 func (l *live) status(key string) uint64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.cmd.Process.Pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.pid))
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func TestLiveSeed(t *testing.T) {
 		return
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	d := &live{t: t, cmd: cmd, strict: true}
+	d := &live{t: t, cmd: cmd, pid: cmd.Process.Pid, strict: true}
 	var list []procmaps.Entry
 	for range 100 {
 		if list = d.readMaps(); len(list) > 0 && filepath.Base(list[0].Name) == "sleep" {
@@ -110,17 +110,17 @@ func liveFiles(t *testing.T) (host []*os.File, guest []liveFile) {
 const arena hostarch.Addr = 0x600000000000
 
 // liveSeeds is how many random guests there are.
-var liveSeeds = 60
+var liveSeeds = 4
 
 // TestLiveRandom makes random calls in a guest and compares every answer, address, errno and list
 // with the model's.
 func TestLiveRandom(t *testing.T) {
-	steps, seeds := 3000, liveSeeds
+	steps := 3000
 	if testing.Short() {
-		steps, seeds = 300, 2
+		steps = 300
 	}
-	for seed := range seeds {
-		mode := []string{"root", "unprivileged"}[seed%2]
+	for seed := range liveSeeds {
+		mode := []string{"root", "unprivileged", "fixed layout", "legacy layout"}[seed%4]
 		t.Run(mode, func(t *testing.T) {
 			host, guest := liveFiles(t)
 			l := startLive(t, mode, host...)
@@ -192,7 +192,7 @@ func (w *walker) mmap() {
 	a := MMapArgs{Length: w.pages() << hostarch.PageShift, Prot: someProt[w.r.IntN(len(someProt))]}
 	a.Flags = []uint64{1, 2, 2, 2, 2, 3, 8}[w.r.IntN(7)]
 	fd := -1
-	if w.r.IntN(2) == 0 {
+	if len(w.files) == 0 || w.r.IntN(2) == 0 {
 		a.Flags |= linux.MAP_ANONYMOUS
 	} else {
 		f := w.files[w.r.IntN(len(w.files))]
@@ -203,7 +203,7 @@ func (w *walker) mmap() {
 		}
 	}
 	for _, f := range []uint64{linux.MAP_NORESERVE, linux.MAP_STACK, linux.MAP_GROWSDOWN, linux.MAP_LOCKED, linux.MAP_SYNC, linux.MAP_32BIT, linux.MAP_ABOVE4G} {
-		if w.r.IntN(25) == 0 && f != linux.MAP_32BIT {
+		if w.r.IntN(25) == 0 && (f != linux.MAP_32BIT || !w.l.m.randomized) {
 			a.Flags |= f
 		}
 	}
@@ -223,7 +223,7 @@ func (w *walker) mmap() {
 		a.Addr = w.place()
 		a.Flags |= linux.MAP_FIXED_NOREPLACE
 	}
-	if w.r.IntN(30) == 0 {
+	if w.r.IntN(30) == 0 && a.Flags&linux.MAP_FIXED == 0 {
 		a.Length += 5
 	}
 	res := w.l.mmap(a, fd)
@@ -233,6 +233,63 @@ func (w *walker) mmap() {
 			r := w.ranges[0]
 			w.l.munmap(r.Start, r.Length())
 			w.ranges = w.ranges[1:]
+		}
+	}
+}
+
+// TestLiveLimits makes random calls under tight limits.
+func TestLiveLimits(t *testing.T) {
+	for seed := range 3 {
+		l := startLive(t, "unprivileged")
+		w := &walker{l: l, r: rand.New(rand.NewPCG(uint64(seed), 11))}
+		lim, tot := l.c.Limits, l.m.Totals()
+		lim.AS = (tot.TotalVM + 700) << hostarch.PageShift
+		lim.Data = (tot.DataVM+600)<<hostarch.PageShift + 123
+		lim.MemLock = uint64(seed) * 40 << hostarch.PageShift
+		l.setLimits(lim)
+		for range 800 {
+			l.m.Reconcile(l.readMaps())
+			w.step()
+		}
+		l.checkTotals()
+	}
+}
+
+// TestLiveFork compares a forked child with the model's: which of its mappings take in new
+// neighbours depends on what was written before the fork.
+func TestLiveFork(t *testing.T) {
+	for seed := range 10 {
+		r := rand.New(rand.NewPCG(uint64(seed), 13))
+		l := startLive(t, "root")
+		l.m.untouched = false
+		l.strict = false
+		page := func(n uint64) hostarch.Addr { return arena + hostarch.Addr(n)<<hostarch.PageShift }
+		const fixedAnon = linux.MAP_PRIVATE | linux.MAP_ANONYMOUS | linux.MAP_FIXED
+		for range 8 {
+			a := MMapArgs{Addr: page(r.Uint64N(40)), Length: (1 + r.Uint64N(4)) << hostarch.PageShift, Flags: fixedAnon}
+			a.Prot = []uint64{0, 1, 3, 3, 7}[r.IntN(5)]
+			if r.IntN(8) == 0 {
+				a.Flags |= linux.MAP_LOCKED
+			}
+			l.mmap(a, -1)
+			for n := uint64(0); a.Prot&linux.PROT_WRITE != 0 && n < a.Length; n += hostarch.PageSize {
+				l.call(touch, uint64(a.Addr)+n)
+				l.m.ops += 2 // not a stack's guard that is about to be protected; see unfaulted
+			}
+			l.m.Reconcile(l.readMaps())
+		}
+		l.mprotect(page(r.Uint64N(40)), 2<<hostarch.PageShift, 1)
+		l.m.Reconcile(l.readMaps())
+
+		l.m = l.m.Fork()
+		l.pid = int(l.call(forkOn))
+		l.strict = true
+		l.compare("fork")
+		l.checkTotals()
+		for range 12 {
+			a := MMapArgs{Addr: page(r.Uint64N(40)), Length: (1 + r.Uint64N(3)) << hostarch.PageShift, Flags: fixedAnon}
+			a.Prot = []uint64{0, 1, 3, 3, 7}[r.IntN(5)]
+			l.mmap(a, -1)
 		}
 	}
 }

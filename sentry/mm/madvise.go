@@ -252,33 +252,56 @@ func madviseCollapse(v *VMA) Result {
 // advices, a hole stops it. Files may end early, and guard pages fault, so that both are the
 // host's to answer.
 func (m *MemoryManager) madvisePopulate(start, end uint64, write bool) Result {
-	unsure := false
-	for at := start; at < end; {
-		seg, ok := m.vmas.At(at)
-		v := &seg.Value
-		need := VM_READ
-		if write {
-			need = VM_WRITE
-		}
-		switch {
-		case !ok:
-			return populateAnswer(linux.ENOMEM, unsure)
-		case v.Flags&(VM_IO|VM_PFNMAP) != 0, v.Flags&need == 0:
-			return populateAnswer(linux.EINVAL, unsure)
-		case v.special() != "", !v.isAnonymous(), m.guarded, v.Flags&vmPkeyMask != 0:
-			unsure = true
-		}
-		at = seg.End
-	}
-	if !unsure && write {
-		m.populate(start, end)
-	}
-	return populateAnswer(0, unsure)
-}
-
-func populateAnswer(errno linux.Errno, unsure bool) Result {
+	end, errno, unsure := m.populatable(start, end, write)
 	if unsure {
 		return Result{Unsure: true}
 	}
+	m.populateAdvised(start, end, write)
 	return failed(errno)
+}
+
+// populatable returns where populating stops, and why.
+func (m *MemoryManager) populatable(start, end uint64, write bool) (stop uint64, errno linux.Errno, unsure bool) {
+	need := VM_READ
+	if write {
+		need = VM_WRITE
+	}
+	for start < end {
+		seg, ok := m.vmas.At(start)
+		v := &seg.Value
+		switch {
+		case !ok:
+			return start, linux.ENOMEM, unsure
+		case v.Flags&(VM_IO|VM_PFNMAP) != 0, v.Flags&need == 0:
+			return start, linux.EINVAL, unsure
+		case v.special() != "", m.guarded, v.Flags&vmPkeyMask != 0:
+			unsure = true
+		case v.isAnonymous():
+		case v.File.Size == 0 || v.File.Kind == Hugetlb:
+			unsure = true
+		case pastEnd(seg, min(seg.End, end)):
+			return min(seg.End, end), linux.EFAULT, unsure
+		}
+		start = seg.End
+	}
+	return end, 0, unsure
+}
+
+// populateAdvised records what MADV_POPULATE_* faulted in.
+func (m *MemoryManager) populateAdvised(start, end uint64, write bool) {
+	for m.untouched && start < end {
+		seg, _ := m.vmas.At(start)
+		m.faultIn(seg, write)
+		start = seg.End
+	}
+}
+
+// AdoptMAdvise records that the host followed an advice of which the manager was Unsure.
+func (m *MemoryManager) AdoptMAdvise(c *Caller, addr hostarch.Addr, length uint64, advice int) {
+	if advice == linux.MADV_POPULATE_READ || advice == linux.MADV_POPULATE_WRITE {
+		write := advice == linux.MADV_POPULATE_WRITE
+		start := uint64(addr)
+		stop, _, _ := m.populatable(start, start+hostarch.PageAlign(length), write)
+		m.populateAdvised(start, stop, write)
+	}
 }

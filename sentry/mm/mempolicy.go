@@ -10,6 +10,7 @@ import (
 const (
 	mpolDefault       = 0
 	mpolBind          = 2
+	mpolLocal         = 4
 	mpolPreferredMany = 5
 	mpolMax           = 7
 
@@ -20,28 +21,43 @@ const (
 
 	mbindStrict  = 1 << 0
 	mbindMoveAll = 1 << 2
-	mbindValid   = mbindStrict | 1<<1 | mbindMoveAll
+	mbindMove    = 1 << 1
+	mbindValid   = mbindStrict | mbindMove | mbindMoveAll
 )
 
 // A VMA's Rare.Policy is what its policy has to differ in to be another one:
 //
-//	63   60 59            48 47                     0
-//	[ mode )[ home node + 1 )[ identity of the nodes )
+//	63   60 59            48 47         45 44                     0
+//	[ mode )[ home node + 1 )[ mode flags )[ identity of the nodes )
 const (
 	policyModeShift = 60
 	policyHomeShift = 48
-	policyNodesMask = 1<<policyHomeShift - 1
+	policyFlagShift = 45
+	policyNodesMask = 1<<policyFlagShift - 1
 	policyHomeMask  = 1<<policyModeShift - 1<<policyHomeShift
 )
 
 // MBind sets the NUMA policy of [addr, addr+length), length rounded up to whole pages (do_mbind).
 // mode is that of the call, with its flags; policy is an identity of mode and nodes, of which the
-// lower 48 bits are kept; 0 is the default policy. That the nodes are valid is for the caller to
-// have checked; whether pages can be moved is not looked at.
+// lower 45 bits are kept; 0 is the default policy. That the nodes are valid is for the caller to
+// have checked. With MPOL_MF_STRICT the answer depends on where the pages are, and is Unsure;
+// AdoptMBind then takes it over.
 //
 // Errnos: EINVAL (flags, mode, alignment, or the range wraps), EPERM (MPOL_MF_MOVE_ALL), EFAULT (a
-// hole), ENOMEM (vm.max_map_count).
+// hole, or nothing but that for the default policy), ENOMEM (vm.max_map_count).
 func (m *MemoryManager) MBind(c *Caller, addr hostarch.Addr, length uint64, mode uint64, policy uint64, flags uint64) Result {
+	return m.mbind(c, addr, length, mode, policy, flags, false)
+}
+
+// AdoptMBind sets the policy as MBind does when the host answered errno to what the manager was
+// Unsure of: misplaced pages refuse a policy (EIO), but not when they were to be moved as well.
+func (m *MemoryManager) AdoptMBind(c *Caller, addr hostarch.Addr, length uint64, mode uint64, policy uint64, flags uint64, errno linux.Errno) {
+	if errno == 0 || errno == linux.EIO && flags&(mbindMove|mbindMoveAll) != 0 {
+		m.mbind(c, addr, length, mode, policy, flags, true)
+	}
+}
+
+func (m *MemoryManager) mbind(c *Caller, addr hostarch.Addr, length, mode, policy, flags uint64, adopt bool) Result {
 	if !m.cfg.NUMA {
 		return failed(linux.ENOSYS)
 	}
@@ -67,12 +83,19 @@ func (m *MemoryManager) MBind(c *Caller, addr hostarch.Addr, length uint64, mode
 	if end == start {
 		return succeeded(0)
 	}
-	if m.hasHole(start, end) {
-		return failed(linux.EFAULT) // queue_pages_test_walk
-	}
 	var stored uint64
 	if bare != mpolDefault {
-		stored = bare<<policyModeShift | policy&policyNodesMask
+		if bare == mpolLocal && mode&staticAndRelative != 0 {
+			return failed(linux.EINVAL) // mpol_new
+		}
+		stored = bare<<policyModeShift | mode>>13<<policyFlagShift&(7<<policyFlagShift) | policy&policyNodesMask
+	}
+	seg, ok := m.vmas.Find(start)
+	if !ok || seg.Start >= end || stored != 0 && m.hasHole(start, end) {
+		return failed(linux.EFAULT) // queue_pages_range; the default policy may have holes
+	}
+	if stored != 0 && flags&mbindStrict != 0 && !adopt {
+		return Result{Unsure: true}
 	}
 	return m.setPolicy(start, end, func(uint64) (uint64, linux.Errno) { return stored, 0 })
 }
@@ -121,7 +144,11 @@ func (m *MemoryManager) SetMempolicyHomeNode(c *Caller, addr hostarch.Addr, leng
 func (m *MemoryManager) setPolicy(start, end uint64, change func(old uint64) (uint64, linux.Errno)) Result {
 	m.ops++
 	changed := false
-	for seg, ok := m.vmas.Find(start); ok && seg.Start < end; seg, ok = m.vmas.Find(start) {
+	for start < end {
+		seg, ok := m.vmas.Find(start)
+		if !ok || seg.Start >= end {
+			break
+		}
 		lo, hi := max(seg.Start, start), min(seg.End, end)
 		start = hi
 		old := policyOf(&seg.Value)

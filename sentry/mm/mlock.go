@@ -10,6 +10,12 @@ import (
 // vmLockedMask are the flags that locking sets (VM_LOCKED_MASK).
 const vmLockedMask = VM_LOCKED | VM_LOCKONFAULT
 
+// canLock reports whether the VMA is memory that can be locked; what is not is passed over without
+// an error.
+func (v *VMA) canLock() bool {
+	return v.Flags&(vmSpecial|VM_HUGETLB|VM_DROPPABLE) == 0 && (v.File == nil || !v.File.DAX)
+}
+
 // MLock locks [addr, addr+length), rounded outwards to whole pages (do_mlock): mlock with flags
 // 0, mlock2 with MLOCK_ONFAULT. A failure behind the limits leaves the VMAs locked that came
 // before it, which Result.Partial says.
@@ -131,7 +137,7 @@ func (m *MemoryManager) lockRange(start, end uint64, add Flags) Result {
 func (m *MemoryManager) lockOne(seg segment.Segment[VMA], start, end uint64, add Flags) (bool, linux.Errno) {
 	v := clip(seg, start, end).Value
 	flags := v.Flags&^vmLockedMask | add
-	if flags == v.Flags || v.Flags&(vmSpecial|VM_HUGETLB|VM_DROPPABLE) != 0 || v.File != nil && v.File.DAX {
+	if flags == v.Flags || !v.canLock() {
 		return false, 0
 	}
 	v.Flags = flags

@@ -247,7 +247,7 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 	}
 	end := mp.addr + mp.length
 	if errno := m.checkUnmap(mp.addr, end); errno != 0 {
-		return m.splitFailed(errno)
+		return m.unmapFailed(mp.addr, end, errno)
 	}
 	pages, oldPages, oldCharged := hostarch.Pages(mp.length), uint64(0), uint64(0)
 	for seg, ok := m.vmas.Find(mp.addr); ok && seg.Start < end; seg, ok = m.vmas.Find(seg.End) {
@@ -258,7 +258,7 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 		}
 	}
 	if why := m.mayExpandVM(c, mp.vmFlags, pages-oldPages); why != nil {
-		return refused(why)
+		return m.unmapAborted(mp.addr, end, why)
 	}
 	if accountable(mp.file, mp.vmFlags) {
 		if more := pages - oldCharged; more != 0 {
@@ -302,10 +302,16 @@ func (m *MemoryManager) install(mp *mapping) {
 	if m.mergeAny && v.canKSM() {
 		v.Flags |= VM_MERGEABLE
 	}
-	if v.Flags&VM_LOCKED != 0 && (v.Flags&(vmSpecial|VM_HUGETLB) != 0 || v.File != nil && v.File.DAX) {
-		v.Flags &^= VM_LOCKED | VM_LOCKONFAULT
+	seg := segment.Segment[VMA]{Start: mp.addr, End: mp.addr + mp.length, Value: v}
+	if v.Flags&VM_LOCKED != 0 && !v.canLock() {
+		// It was compared with its neighbours while it was still to be locked, which they are not.
+		v.Flags &^= vmLockedMask
+		seg.Value.Flags = v.Flags
+		m.loose = true
+		m.insert(seg)
+	} else {
+		m.insertMerged(seg)
 	}
-	m.insertMerged(segment.Segment[VMA]{Start: mp.addr, End: mp.addr + mp.length, Value: v})
 	if v.Flags&VM_LOCKED != 0 || mp.flags&(linux.MAP_POPULATE|linux.MAP_NONBLOCK) == linux.MAP_POPULATE {
 		m.populateRange(mp.addr, mp.addr+mp.length, true)
 	}

@@ -171,10 +171,10 @@ func (m *MemoryManager) remapMove(c *Caller, r *remap) Result {
 	start, end := r.addr, r.addr+r.oldLen
 	to := r.newAddr
 	res, seen, at := r.fail(linux.EFAULT), false, start
-	for {
+	for at < end {
 		seg, ok := m.vmas.Find(at)
 		if !ok || seg.Start >= end {
-			return res
+			break
 		}
 		if !seen && start < seg.Start {
 			return r.fail(linux.EFAULT) // no gap is allowed at the start
@@ -184,7 +184,7 @@ func (m *MemoryManager) remapMove(c *Caller, r *remap) Result {
 			return r.fail(linux.EFAULT)
 		}
 		part := remap{addr: from, oldLen: upTo - from, newLen: upTo - from, newAddr: to + (from - start),
-			flags: r.flags, partial: r.partial || seen}
+			flags: r.flags, partial: r.partial}
 		got := m.checkPrep(c, &part)
 		if got.Errno == 0 {
 			got = m.remapTo(c, &part)
@@ -198,8 +198,9 @@ func (m *MemoryManager) remapMove(c *Caller, r *remap) Result {
 		} else {
 			res.Guess = res.Guess || got.Guess
 		}
-		seen, at = true, upTo
+		seen, r.partial, at = true, true, upTo
 	}
+	return res
 }
 
 // multiAllowed reports whether the VMA may be one of several that are moved together: its file
@@ -211,6 +212,9 @@ func multiAllowed(v *VMA) bool {
 
 // remapTo moves a VMA, or part of one, to a fixed place or to one to be found (mremap_to).
 func (m *MemoryManager) remapTo(c *Caller, r *remap) Result {
+	if why := m.mayCommitMove(c, r); why != nil {
+		return r.refuse(why)
+	}
 	if r.fixed() {
 		if res := m.unmapFor(r, r.newAddr, r.newAddr+r.newLen); res.Errno != 0 {
 			return res
@@ -237,16 +241,50 @@ func (m *MemoryManager) remapTo(c *Caller, r *remap) Result {
 	return m.moveTo(c, r, seg)
 }
 
+// mayCommitMove asks the guard of the commit limit, which is not the kernel's, before anything is
+// unmapped: a call that it refuses must not have half happened.
+func (m *MemoryManager) mayCommitMove(c *Caller, r *remap) *limits.Refusal {
+	seg, ok := m.vmas.At(r.addr)
+	if !ok || c.Commit == nil || seg.Value.Flags&VM_ACCOUNT == 0 {
+		return nil
+	}
+	charge, freed := r.charge(), uint64(0)
+	if r.fixed() {
+		end := r.newAddr + r.newLen
+		for at := r.newAddr; at < end; {
+			old, ok := m.vmas.Find(at)
+			if !ok || old.Start >= end {
+				break
+			}
+			if old.Value.Flags&VM_ACCOUNT != 0 {
+				freed += min(old.End, end) - max(old.Start, at)
+			}
+			at = old.End
+		}
+	}
+	if charge <= freed {
+		return nil
+	}
+	return c.Commit.Enough(hostarch.Pages(charge - freed))
+}
+
+// charge returns the bytes that the move commits if the VMA is charged at all (vrm_calc_charge).
+func (r *remap) charge() uint64 {
+	if r.keepsOld() {
+		return r.newLen
+	}
+	return r.delta
+}
+
 // unmapFor unmaps [start, end) as part of the remapping (do_vmi_munmap).
 func (m *MemoryManager) unmapFor(r *remap, start, end uint64) Result {
 	if taskSize := uint64(m.cfg.TaskSize); start > taskSize || end-start > taskSize-start {
 		return r.fail(linux.EINVAL)
 	}
 	if errno := m.checkUnmap(start, end); errno != 0 {
-		if errno == linux.ENOMEM {
-			return r.refuse(m.mapCountRefusal(1))
-		}
-		return r.fail(errno)
+		res := m.unmapFailed(start, end, errno)
+		res.Partial = res.Partial || r.partial
+		return res
 	}
 	if seg, ok := m.vmas.Find(start); ok && seg.Start < end {
 		m.unmap(start, end)
@@ -280,7 +318,7 @@ func (m *MemoryManager) remapAt(c *Caller, r *remap) Result {
 // expandable reports whether delta bytes behind the VMA are free (vma_expandable).
 func (m *MemoryManager) expandable(c *Caller, seg segment.Segment[VMA], delta uint64) bool {
 	end, taskSize := seg.End+delta, uint64(m.cfg.TaskSize)
-	if end < seg.End || end > taskSize || seg.Start < uint64(m.cfg.MmapMinAddr) && !c.Creds.SysRawIO {
+	if end < seg.End || end > taskSize || seg.Start < m.cfg.dacMinAddr() && !c.Creds.SysRawIO {
 		return false
 	}
 	next, ok := m.vmas.Find(seg.End)
@@ -342,15 +380,9 @@ func (m *MemoryManager) moveTo(c *Caller, r *remap, seg segment.Segment[VMA]) Re
 	if errno != 0 {
 		return r.fail(errno)
 	}
-	if v.Flags&VM_ACCOUNT != 0 { // vrm_calc_charge
-		charge := r.delta
-		if r.keepsOld() {
-			charge = r.newLen
-		}
-		if charge != 0 {
-			if why := m.enoughMemory(c, hostarch.Pages(charge)); why != nil {
-				return r.refuse(why)
-			}
+	if charge := r.charge(); v.Flags&VM_ACCOUNT != 0 && charge != 0 {
+		if why := m.enoughMemory(c, hostarch.Pages(charge)); why != nil {
+			return r.refuse(why)
 		}
 	}
 	return m.copyVMA(r, v, seg)

@@ -21,7 +21,7 @@ func (m *MemoryManager) MUnmap(c *Caller, addr hostarch.Addr, length uint64) Res
 		return failed(linux.EINVAL)
 	}
 	if errno := m.checkUnmap(start, end); errno != 0 {
-		return m.splitFailed(errno)
+		return m.unmapFailed(start, end, errno)
 	}
 	m.ops++
 	m.unmap(start, end)

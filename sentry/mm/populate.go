@@ -1,15 +1,28 @@
 package mm
 
 import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/segment"
 )
 
-// AssumeUntouched makes the manager take it that the program never touches private memory: pages
-// are only there where a call populated them. Then which VMAs have an anon_vma, and so how they
-// merge and what mremap makes of their offsets, follows from the calls alone. It is for tests;
-// of a real program the opposite is assumed, where it matters.
-func (m *MemoryManager) AssumeUntouched() { m.untouched = true }
+// AssumeUntouched makes the manager take it that from now on the program touches no private memory
+// that it maps: pages are only there where a call populated them. Then which VMAs have an
+// anon_vma, and so how they merge and what mremap makes of their offsets, follows from the calls
+// alone. What is mapped and writable now was touched, each VMA by itself. It is for tests; of a
+// real program the opposite is assumed, where it matters.
+func (m *MemoryManager) AssumeUntouched() {
+	m.untouched = true
+	var touched []segment.Segment[VMA]
+	for seg := range m.vmas.All() {
+		if seg.Value.Flags&(VM_WRITE|VM_SHARED) == VM_WRITE {
+			touched = append(touched, seg)
+		}
+	}
+	for _, seg := range touched {
+		m.prepareAnon(seg)
+	}
+}
 
 // canPopulate predicts what faulting in [start, end) answers (populate_vma_page_range): EFAULT for memory without access; unsure for files, whose end is not
 // known. Holes end the prediction: the callers find them first.
@@ -21,13 +34,14 @@ func (m *MemoryManager) canPopulate(start, end uint64) (errno linux.Errno, unsur
 		}
 		v := &seg.Value
 		hi := min(seg.End, end)
+		unsure = unsure || m.guarded
 		switch {
 		case v.Flags&(VM_IO|VM_PFNMAP) != 0:
 		case v.Flags&vmAccess == 0:
 			return linux.EFAULT, unsure
 		case v.isAnonymous():
-		case v.File != nil && v.File.Size != 0 && (v.File.Kind == Shmem || v.File.Kind == SysV || v.File.Kind == Ring):
-			if v.PgOff<<12+(hi-seg.Start) > v.File.Size+4095 {
+		case v.File != nil && v.File.Size != 0 && v.File.Kind != Hugetlb:
+			if pastEnd(seg, hi) {
 				return linux.EFAULT, unsure
 			}
 		default:
@@ -38,9 +52,19 @@ func (m *MemoryManager) canPopulate(start, end uint64) (errno linux.Errno, unsur
 	return 0, unsure
 }
 
+// pastEnd reports whether the file of a VMA is known to end before the address hi, so that touching
+// the last page is a SIGBUS.
+func pastEnd(seg segment.Segment[VMA], hi uint64) bool {
+	v := &seg.Value
+	if v.File == nil || v.File.Size == 0 || v.isAnonymous() {
+		return false
+	}
+	return v.PgOff+hostarch.Pages(hi-seg.Start) > hostarch.Pages(hostarch.PageAlign(v.File.Size))
+}
+
 // populate records that the pages of [start, end) were faulted in, up to the first VMA without
-// access: writable private memory gets an anon_vma by that. Only AssumeUntouched makes that worth
-// knowing.
+// access. Private memory gets an anon_vma by that: anonymous memory by any fault, that of a file by
+// writing. Only AssumeUntouched makes that worth knowing.
 func (m *MemoryManager) populate(start, end uint64) { m.populateRange(start, end, false) }
 
 // populateRange is populate; force passes over what cannot be accessed (__mm_populate with
@@ -54,20 +78,24 @@ func (m *MemoryManager) populateRange(start, end uint64, force bool) {
 		if !ok || seg.Start >= end {
 			return
 		}
-		v := &seg.Value
 		start = seg.End
-		if v.Flags&(VM_IO|VM_PFNMAP|VM_LOCKONFAULT) != 0 {
-			continue
-		}
-		if v.Flags&vmAccess == 0 {
-			if !force {
-				return // EFAULT
+		switch f := seg.Value.Flags; {
+		case f&(VM_IO|VM_PFNMAP|VM_LOCKONFAULT) != 0:
+		case f&vmAccess != 0:
+			m.faultIn(seg, f&VM_WRITE != 0)
+			if pastEnd(seg, min(seg.End, end)) && !force {
+				return // SIGBUS
 			}
-			continue
+		case !force:
+			return // EFAULT
 		}
-		if v.Flags&(VM_WRITE|VM_SHARED) == VM_WRITE {
-			m.prepareAnon(seg)
-		}
+	}
+}
+
+// faultIn records that a VMA was read or written.
+func (m *MemoryManager) faultIn(seg segment.Segment[VMA], write bool) {
+	if v := &seg.Value; v.isAnonymous() || write && v.Flags&VM_SHARED == 0 {
+		m.prepareAnon(seg)
 	}
 }
 
@@ -97,7 +125,7 @@ func anonReusable(a, b segment.Segment[VMA]) bool {
 	b.Value.Flags &^= vmAccess | VM_SOFTDIRTY
 	a.Value.Anon, b.Value.Anon = AnonVMA{}, AnonVMA{}
 	return a.Value.Flags == b.Value.Flags && a.Value.File == b.Value.File && policyOf(&a.Value) == policyOf(&b.Value) &&
-		a.Value.PgOff+(a.End-a.Start)>>12 == b.Value.PgOff
+		a.Value.PgOff+hostarch.Pages(a.End-a.Start) == b.Value.PgOff
 }
 
 // policyOf returns the identity of the VMA's NUMA policy.

@@ -30,7 +30,11 @@ func (m *MemoryManager) Reconcile(entries []procmaps.Entry) (changed int) {
 			seg = segment.Segment[VMA]{Start: uint64(e.Range.Start), End: uint64(e.Range.End), Value: m.derive(e, files, true)}
 		}
 		if n := len(segs); n > 0 && segs[n-1].End == seg.Start && m.mergeable(segs[n-1], seg) {
-			m.setApart(&segs[n-1], &seg)
+			if was, ok := m.vmas.At(seg.Start); ok && was.Start == seg.Start {
+				m.loose = true // the model keeps them apart too, for a reason of its own (a fork)
+			} else {
+				m.setApart(&segs[n-1], &seg)
+			}
 		}
 		segs = append(segs, seg)
 	}

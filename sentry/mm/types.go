@@ -10,7 +10,8 @@ import (
 // once and shared by every address space of a sandbox; it is not changed afterwards.
 type Config struct {
 	TaskSize        hostarch.Addr // end of user addresses (TASK_SIZE_MAX, 47 bits)
-	MmapMinAddr     hostarch.Addr // vm.mmap_min_addr
+	MmapMinAddr     hostarch.Addr // mmap_min_addr: hints and searches stay above it; the larger of the next and CONFIG_LSM_MMAP_MIN_ADDR
+	DACMinAddr      hostarch.Addr // vm.mmap_min_addr: a fixed address below it needs CAP_SYS_RAWIO; 0 means MmapMinAddr
 	MaxMapCount     int           // vm.max_map_count, VMAs
 	StackGuardGap   uint64        // stack_guard_gap, bytes
 	THP             bool          // CONFIG_TRANSPARENT_HUGEPAGE: large anonymous mappings are aligned
@@ -87,7 +88,7 @@ type File struct {
 	THPArea    bool   // the file's get_unmapped_area is thp_get_unmapped_area (ext4, xfs, btrfs)
 	HugeSize   uint64 // for Hugetlb: bytes of a huge page
 	DAX        bool   // supports MAP_SYNC
-	Size       uint64 // bytes, for SysV and for the object under shared anonymous memory
+	Size       uint64 // bytes, for SysV, Ring and shared anonymous memory; for other files 0, unless nobody changes it
 	MaxSize    uint64 // the largest offset that can be mapped (s_maxbytes), bytes; 0 = 2^63-1
 	Close      bool   // its VMAs have a close operation (FUSE, ...): merging may not remove them
 	// UnsureIdentity: whether another *File with equal Dev and Ino is the same description is not

@@ -2,6 +2,7 @@ package mm
 
 import (
 	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/segment"
 )
@@ -141,6 +142,35 @@ func (m *MemoryManager) checkUnmap(start, end uint64) linux.Errno {
 		seg, ok = m.vmas.Find(seg.End)
 	}
 	return 0
+}
+
+// unmapFailed is the answer when checkUnmap refused with errno. The kernel has split the first VMA
+// by then, unless that was what it refused, and leaves it so:
+//
+//	     start
+//	[--a---|------)[sealed)   ->   [--a--)[-a'--)[sealed)
+func (m *MemoryManager) unmapFailed(start, end uint64, errno linux.Errno) Result {
+	res := m.splitFailed(errno)
+	seg, ok := m.vmas.Find(start)
+	if !ok || seg.Start >= start || seg.Value.isSealed() || maySplit(&seg.Value, start) != 0 ||
+		end < seg.End && m.totals.MapCount >= m.cfg.MaxMapCount {
+		return res
+	}
+	m.splitAt(start)
+	m.loose, res.Partial = true, true
+	return res
+}
+
+// unmapAborted is why, the answer when something else refused after the range was found fit to be
+// unmapped: the kernel leaves the VMAs at both ends split.
+func (m *MemoryManager) unmapAborted(start, end uint64, why *limits.Refusal) Result {
+	res, before := refused(why), m.totals.MapCount
+	m.splitAt(start)
+	m.splitAt(end)
+	if m.totals.MapCount != before {
+		m.loose, res.Partial = true, true
+	}
+	return res
 }
 
 // unmap removes [start, end) after the checks (do_vmi_align_munmap):

@@ -10,8 +10,9 @@ set -m
 sleep 60 & kill -STOP %1; while ! jobs -s | grep -q Stopped; do :; done; echo stopped
 bg %1 >/dev/null; while jobs -s | grep -q Stopped; do :; done; echo running
 kill %1; wait %1 2>/dev/null; echo "job $?"
-sh -c 'kill -STOP $$; echo continued' & wait -f %% 2>/dev/null & while ! jobs -s | grep -q Stopped; do :; done
-fg %- >/dev/null 2>&1 || fg %1 >/dev/null 2>&1 || true
+sh -c 'kill -STOP $$; echo continued' &
+while ! jobs -s | grep -q Stopped; do :; done
+fg >/dev/null; echo "fg $?"
 set +m
 mapfile -t lines < <(seq 1 3000); echo "${#lines[@]} ${lines[2999]}"
 a=(); for i in {1..3000}; do a+=("$i$i"); done; printf '%s' "${a[@]}" | md5sum

@@ -1,4 +1,5 @@
 # Background jobs: their exit statuses, waiting for one and for all, death by signals.
+exec 2>/dev/null # how and when a shell tells of a job that was killed, differs between two runs
 ( exit 7 ) & a=$!
 ( kill -TERM $(sh -c 'echo $PPID') ) & b=$!
 sleep 30 & c=$!
@@ -12,9 +13,8 @@ done
 wait
 cat out.1 out.2 out.3 out.4 out.5 out.6 out.7 out.8
 ( ( echo grandchild ) & wait; echo child ) & wait
-sleep 30 | sleep 30 & wait_for=$!
-kill $wait_for
-wait $wait_for; echo "pipeline $?"
-pkill -f nothing-has-this-name-at-all; echo "pkill $?"
-kill $(ps -o pid= --ppid $$ 2>/dev/null | tr -d ' ') 2>/dev/null
+( exec sleep 30 ) & sub=$!
+kill $sub; wait $sub; echo "subshell $?"
+true | false & wait $!; echo "pipeline $?"
+wait 999999; echo "no such child $?"
 echo done

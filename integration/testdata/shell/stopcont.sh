@@ -1,4 +1,5 @@
 # One process stops and continues others, and sees it in /proc and by their work.
+exec 2>/dev/null # how and when a shell tells of a job that was killed, differs between two runs
 state() { sed -n 's/^State:.\(.\).*/\1/p' /proc/$1/status; }
 until_state() { while [ "$(state $1)" != "$2" ]; do :; done; echo "$1 is $2" | sed "s/$1/pid/"; }
 sleep 60 & p=$!

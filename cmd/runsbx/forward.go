@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/runsbx/runsbx/cmd/runsbx/internal/signals"
+	"github.com/runsbx/runsbx/sandbox"
+)
+
+// forwarder makes signals that are meant for the program reach it, and makes us stop when it
+// stops, so that the shell that started us sees what it would see of the program.
+//
+// The program shares our process group. What the terminal sends to the group has reached the
+// program already; what a process sends to us alone is for the program, whom we stand for; what
+// the tree itself sends to its group or its parent is not sent back into it.
+type forwarder struct {
+	cmd     *sandbox.Cmd
+	catcher *signals.Catcher
+	pid     int
+
+	asked   time.Time // when the job was last asked to stop; zero when it was not since it went on
+	stopped time.Time // when the program last stopped
+	with    syscall.Signal
+	resumed bool // we were stopped with the program and went on
+}
+
+const (
+	// stopWindow is how long a program that catches a stop signal may take before it stops.
+	stopWindow = 30 * time.Second
+	// stopSkew is how long before our copy of a stop signal the program's may have worked.
+	stopSkew = time.Second
+	// resumeGrace is what the program's own copy of SIGCONT gets to work.
+	resumeGrace = 20 * time.Millisecond
+)
+
+func newForwarder(cmd *sandbox.Cmd, catcher *signals.Catcher) *forwarder {
+	return &forwarder{cmd: cmd, catcher: catcher, pid: cmd.Pid}
+}
+
+// run serves signals until done is closed. What is already waiting arrived while the program was
+// being started and may have been sent before there was one, so it is sent on.
+func (f *forwarder) run(done <-chan struct{}) {
+	for waiting := true; waiting; {
+		select {
+		case e := <-f.catcher.Events():
+			f.send(e)
+			f.note(e)
+		default:
+			waiting = false
+		}
+	}
+	for {
+		select {
+		case <-done:
+			return
+		case e := <-f.catcher.Events():
+			if f.forProgram(e) {
+				f.send(e)
+			}
+			f.note(e)
+		case sig := <-f.cmd.Stops():
+			f.stopped, f.with = time.Now(), sig
+			f.follow()
+		}
+	}
+}
+
+// isStop reports whether sig is a signal by which a terminal stops a job.
+func isStop(sig syscall.Signal) bool {
+	return sig == syscall.SIGTSTP || sig == syscall.SIGTTIN || sig == syscall.SIGTTOU
+}
+
+// note keeps the state of the job up to date.
+func (f *forwarder) note(e signals.Event) {
+	switch {
+	case isStop(e.Sig):
+		f.asked = time.Now()
+		f.follow()
+	case e.Sig == syscall.SIGCONT:
+		f.asked, f.resumed = time.Time{}, false
+	}
+}
+
+// forProgram reports whether e is to be sent on to the program.
+func (f *forwarder) forProgram(e signals.Event) bool {
+	if e.Code == signals.CodeKernel {
+		switch e.Sig {
+		case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU,
+			syscall.SIGWINCH, syscall.SIGCONT:
+			return false // the terminal sends these to the whole group
+		case syscall.SIGHUP:
+			// The group gets it, but a hangup concerns the session's leader first.
+			sid, _, _ := syscall.RawSyscall(syscall.SYS_GETSID, 0, 0, 0)
+			return int(sid) == os.Getpid()
+		}
+		return true // a timer or a limit of ours, which the program would have inherited
+	}
+	if e.PID == os.Getpid() || e.PID != 0 && tracedByUs(e.PID) {
+		return false // SIGPIPE from a write of ours, or from the tree
+	}
+	if e.Sig == syscall.SIGCONT && f.resumed {
+		// A shell continues the whole group. Where only we were continued, the program is
+		// still stopped.
+		time.Sleep(resumeGrace)
+		return inStop(f.pid)
+	}
+	return true
+}
+
+// send sends e to the program. It may have ended meanwhile.
+func (f *forwarder) send(e signals.Event) {
+	if e.Code == signals.CodeQueue && f.cmd.Signal(syscall.Signal(0)) == nil {
+		signals.Queue(f.pid, e.Sig, e.Value)
+		return
+	}
+	f.cmd.Signal(e.Sig)
+}
+
+// follow stops us when the job was asked to stop and the program has done so. A program that was
+// stopped alone, by SIGSTOP, is not followed: its own tree may be about to continue it, and needs
+// us for that.
+func (f *forwarder) follow() {
+	if f.asked.IsZero() || f.stopped.IsZero() {
+		return
+	}
+	lag := f.stopped.Sub(f.asked)
+	if lag > stopWindow || lag < -stopSkew || !inStop(f.pid) {
+		return
+	}
+	f.asked, f.stopped, f.resumed = time.Time{}, time.Time{}, true
+	f.catcher.Stop(f.with)
+}
+
+// inStop reports whether the process is stopped.
+func inStop(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	i := bytes.LastIndexByte(b, ')')
+	return i >= 0 && i+2 < len(b) && (b[i+2] == 't' || b[i+2] == 'T')
+}
+
+// tracedByUs reports whether the process belongs to the program's tree.
+func tracedByUs(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return false
+	}
+	return bytes.Contains(b, []byte("\nTracerPid:\t"+strconv.Itoa(os.Getpid())+"\n"))
+}

@@ -1,0 +1,129 @@
+package ptrace
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// seccompStop has the Handler decide a call stopped by SECCOMP_RET_TRACE.
+func (t *Tracer) seccompStop(th *thread) {
+	var info syscallInfo
+	if !t.ok("PTRACE_GET_SYSCALL_INFO", th.tid, getSyscallInfo(th.tid, &info)) {
+		return
+	}
+	if info.op != unix.PTRACE_SYSCALL_INFO_SECCOMP || info.arch != unix.AUDIT_ARCH_X86_64 {
+		t.fail(&Error{Op: "SECCOMP stop", TID: th.tid, Err: fmt.Errorf("operation %d, architecture %#x", info.op, info.arch)})
+		return
+	}
+	th.call = Syscall{Nr: info.nr, Args: info.args, IP: info.ip, SP: info.sp, Mechanism: Stop}
+	t.setState(th, asking)
+	t.decide(th)
+}
+
+// setState changes the state and forgets an earlier Unpark.
+func (t *Tracer) setState(th *thread, s state) {
+	t.mu.Lock()
+	th.state, th.again = s, false
+	t.mu.Unlock()
+}
+
+// decide has the Handler decide the call of a thread in a SECCOMP stop, whose state is asking.
+func (t *Tracer) decide(th *thread) {
+	for {
+		a := t.handler.SyscallEnter(th.tid, &th.call)
+		if a.Kind != Park {
+			t.setState(th, running)
+			t.act(th, &a)
+			return
+		}
+		if !t.startKicker() {
+			t.repeat(th)
+			return
+		}
+		t.mu.Lock()
+		if !th.again {
+			th.state = parkedStop
+			t.mu.Unlock()
+			return
+		}
+		th.again = false
+		t.mu.Unlock()
+	}
+}
+
+// act carries out the Handler's answer to a call at a SECCOMP stop. Registers are set one by one:
+// most answers need two or fewer.
+func (t *Tracer) act(th *thread, a *Action) {
+	switch a.Kind {
+	case Continue:
+	case Finish:
+		th.toExit = true
+	case Return:
+		// A call whose number is -1 is skipped, and what is in rax is its result.
+		if !t.ok("skip a call", th.tid, pokeUser(th.tid, offOrigRax, ^uint64(0))) ||
+			!t.ok("skip a call", th.tid, pokeUser(th.tid, offRax, uint64(a.Value))) {
+			return
+		}
+	case Rewrite:
+		for i, v := range a.Args {
+			if v != th.call.Args[i] && !t.ok("rewrite a call", th.tid, pokeUser(th.tid, offArgs[i], v)) {
+				return
+			}
+		}
+		th.toExit, th.rewritten, th.args = true, true, a.Args
+	case Kill:
+		t.Kill()
+		return
+	default:
+		t.fail(&Error{Op: "Handler.SyscallEnter", TID: th.tid, Err: fmt.Errorf("unknown action %d", a.Kind)})
+		return
+	}
+	t.resume(th, 0)
+}
+
+// exitStop reports the end of a Finish or Rewrite call.
+func (t *Tracer) exitStop(th *thread) {
+	if !th.toExit {
+		t.resume(th, 0)
+		return
+	}
+	th.toExit = false
+	var ret uint64
+	if !t.ok("read a result", th.tid, peekUser(th.tid, offRax, &ret)) {
+		return
+	}
+	if th.rewritten {
+		th.rewritten = false
+		if !t.restoreArgs(th) {
+			return
+		}
+	}
+	seen := t.handler.SyscallExit(th.tid, &th.call, int64(ret))
+	if seen != int64(ret) && !t.ok("set a result", th.tid, pokeUser(th.tid, offRax, uint64(seen))) {
+		return
+	}
+	t.resume(th, 0)
+}
+
+// restoreArgs gives the program the argument registers back that it had before a rewrite: the
+// kernel preserves them over a call, and compilers rely on that.
+func (t *Tracer) restoreArgs(th *thread) bool {
+	for i, v := range th.call.Args {
+		if v != th.args[i] && !t.ok("restore registers", th.tid, pokeUser(th.tid, offArgs[i], v)) {
+			return false
+		}
+	}
+	return true
+}
+
+// repeat lets a thread that should be parked, but cannot be, make its call again.
+func (t *Tracer) repeat(th *thread) {
+	const insnSize = 2 // of the syscall instruction
+	t.setState(th, running)
+	if t.ok("repeat a call", th.tid, pokeUser(th.tid, offOrigRax, ^uint64(0))) &&
+		t.ok("repeat a call", th.tid, pokeUser(th.tid, offRax, th.call.Nr)) &&
+		t.ok("repeat a call", th.tid, pokeUser(th.tid, offRip, th.call.IP-insnSize)) {
+		t.resume(th, 0)
+	}
+}

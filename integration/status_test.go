@@ -64,9 +64,10 @@ func TestSignalStatus(t *testing.T) {
 		t.Parallel()
 		pattern, _ := os.ReadFile("/proc/sys/kernel/core_pattern")
 		program{
-			argv: []string{die, "signal", strconv.Itoa(int(syscall.SIGABRT))},
-			wrap: shellWrap(`ulimit -c unlimited; "$@" 2>/dev/null; echo $?; ls | wc -l; # ` + string(pattern)),
-			want: "134",
+			argv:   []string{die, "signal", strconv.Itoa(int(syscall.SIGABRT))},
+			wrap:   shellWrap(`ulimit -c unlimited; "$@" 2>/dev/null; echo $?; ls | wc -l; # ` + string(pattern)),
+			normal: withoutJobPIDs,
+			want:   "134",
 		}.check(t)
 	})
 }

@@ -34,22 +34,23 @@ func openTerminal(t *testing.T, how string, argv ...string) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fd := int(master.Fd()) // blocking from here on: the reader has a thread
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	dir := base(t)
+	x := &terminal{t: t, how: how, master: master, tag: newTag()}
+	var n int
+	x.control(func(fd int) {
+		if err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err == nil {
+			n, err = unix.IoctlGetInt(fd, unix.TIOCGPTN)
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 33, Col: 111})
+	x.resize(33, 111)
 	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer slave.Close()
-	dir := base(t)
-	x := &terminal{t: t, how: how, master: master, tag: newTag()}
 	x.cmd = exec.Command(argv[0], argv[1:]...)
 	x.cmd.Path = lookTool(argv[0])
 	x.cmd.Dir = dir
@@ -66,6 +67,25 @@ func openTerminal(t *testing.T, how string, argv ...string) *terminal {
 	})
 	go x.read()
 	return x
+}
+
+// control makes a call on the terminal. (File.Fd would make it blocking, and closing it with a
+// reader waiting impossible.)
+func (x *terminal) control(call func(fd int)) {
+	x.t.Helper()
+	c, err := x.master.SyscallConn()
+	if err == nil {
+		err = c.Control(func(fd uintptr) { call(int(fd)) })
+	}
+	if err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+func (x *terminal) resize(rows, cols uint16) {
+	x.control(func(fd int) {
+		unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
+	})
 }
 
 func (x *terminal) read() {
@@ -126,20 +146,28 @@ func (x *terminal) run(command, output string) {
 	x.expect("READY> ")
 }
 
-func (x *terminal) foreground() int {
-	pgid, err := unix.IoctlGetInt(int(x.master.Fd()), unix.TIOCGPGRP)
-	if err != nil {
-		return 0
-	}
+func (x *terminal) foreground() (pgid int) {
+	x.control(func(fd int) { pgid, _ = unix.IoctlGetInt(fd, unix.TIOCGPGRP) })
 	return pgid
 }
 
-// startForeground sends a command and waits until its job has the terminal.
+// startForeground sends a command and waits until its job has the terminal and its first process
+// has become another program: before that, a shell's child still has the shell's signal handlers,
+// and Ctrl-C can get lost, natively too.
 func (x *terminal) startForeground(command string) {
 	x.t.Helper()
 	shell := x.foreground()
+	before := commandLine(shell)
 	x.send(command + "\r")
-	x.wait("the job to be in the foreground", func() bool { return x.foreground() != shell })
+	x.wait("the job to be in the foreground", func() bool {
+		job := x.foreground()
+		return job != shell && commandLine(job) != before
+	})
+}
+
+func commandLine(pid int) string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return string(b)
 }
 
 // end waits for the end of the session and returns how its leader ended.
@@ -297,7 +325,7 @@ func TestTerminalOutside(t *testing.T) {
 			// A change of the window's size reaches the program.
 			x.startForeground(prefix + `bash -c 'trap "stty size; exit 3" WINCH; echo st""arted; while :; do sleep 0.01; done'`)
 			x.expect("started")
-			unix.IoctlSetWinsize(int(x.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 44, Col: 99})
+			x.resize(44, 99)
 			x.expect("44 99")
 			x.expect("READY> ")
 			x.run(`echo "status "$?`, "status 3")

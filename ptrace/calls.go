@@ -12,6 +12,9 @@ func (t *Tracer) seccompStop(th *thread) {
 	if !t.ok("PTRACE_GET_SYSCALL_INFO", th.tid, getSyscallInfo(th.tid, &info)) {
 		return
 	}
+	if info.op == unix.PTRACE_SYSCALL_INFO_NONE {
+		return // killed: it is in its exit stop already, which wait4 reports next
+	}
 	if info.op != unix.PTRACE_SYSCALL_INFO_SECCOMP || info.arch != unix.AUDIT_ARCH_X86_64 {
 		t.fail(&Error{Op: "SECCOMP stop", TID: th.tid, Err: fmt.Errorf("operation %d, architecture %#x", info.op, info.arch)})
 		return
@@ -100,6 +103,7 @@ func (t *Tracer) exitStop(th *thread) {
 		}
 	}
 	seen := t.handler.SyscallExit(th.tid, &th.call, int64(ret))
+	t.setState(th, running) // the thread's next call may be written to th.call by notifications
 	if seen != int64(ret) && !t.ok("set a result", th.tid, pokeUser(th.tid, offRax, uint64(seen))) {
 		return
 	}

@@ -114,12 +114,11 @@ func cloneFlags(tid int) (uint64, unix.Errno) {
 }
 
 // forked reports a new thread or process and lets both go on.
-func (t *Tracer) forked(parent *thread) {
-	var msg uint64
-	if !t.ok("PTRACE_GETEVENTMSG", parent.tid, eventMsg(parent.tid, &msg)) {
+func (t *Tracer) forked(parent *thread, event int) {
+	tid, errno := eventMsg(parent.tid, event)
+	if !t.ok("PTRACE_GETEVENTMSG", parent.tid, errno) {
 		return
 	}
-	tid := int(msg)
 	flags, errno := cloneFlags(parent.tid)
 	if !t.ok("clone flags", parent.tid, errno) {
 		return // killed: the child is not reported
@@ -169,11 +168,10 @@ func (t *Tracer) firstStop(th *thread) {
 // called execve has taken over the leader's id, whose own end is not reported.
 func (t *Tracer) execed(leader *thread) {
 	tgid := leader.tid
-	var msg uint64
-	if !t.ok("PTRACE_GETEVENTMSG", tgid, eventMsg(tgid, &msg)) {
+	former, errno := eventMsg(tgid, unix.PTRACE_EVENT_EXEC)
+	if !t.ok("PTRACE_GETEVENTMSG", tgid, errno) {
 		return
 	}
-	former := int(msg)
 	th := leader
 	if former != tgid || t.groups[tgid] != 1 {
 		if th = t.usurp(tgid, former); th == nil {

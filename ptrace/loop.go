@@ -98,15 +98,11 @@ func (t *Tracer) bury(tid int, th *thread, ws unix.WaitStatus) {
 		}
 		return
 	}
-	switch int(ws) >> 16 {
-	case unix.PTRACE_EVENT_EXEC:
+	if int(ws)>>16 == unix.PTRACE_EVENT_EXEC {
 		// The leader's id lives on, the former one and the others do not.
-		var former uint64
-		if eventMsg(tid, &former) == 0 {
+		if former, errno := eventMsg(tid, unix.PTRACE_EVENT_EXEC); errno == 0 && former != tid {
 			t.mu.Lock()
-			if int(former) != tid {
-				delete(t.threads, int(former))
-			}
+			delete(t.threads, former)
 			t.mu.Unlock()
 		}
 	}
@@ -135,10 +131,14 @@ func (t *Tracer) stopped(th *thread, ws unix.WaitStatus) {
 	case unix.PTRACE_EVENT_SECCOMP:
 		t.seccompStop(th)
 	case unix.PTRACE_EVENT_FORK, unix.PTRACE_EVENT_VFORK, unix.PTRACE_EVENT_CLONE:
-		t.forked(th)
+		t.forked(th, event)
 	case unix.PTRACE_EVENT_EXEC:
 		t.execed(th)
 	case unix.PTRACE_EVENT_EXIT:
+		t.mu.Lock()
+		t.awaitIdle(th)
+		th.state = running // whatever call it was parked in
+		t.mu.Unlock()
 		t.handler.Exiting(th.tid)
 		t.resume(th, 0)
 	case unix.PTRACE_EVENT_STOP:

@@ -54,11 +54,15 @@ type Action struct {
 	Args  [6]uint64 // for Rewrite
 }
 
-// Handler decides. Its methods are called from two threads (the one that waits for ptrace stops
-// and the one that receives notifications), possibly at once, so it locks for itself; they must
-// not block on the tree's progress. For one thread of the tree, the order is: Created (or Exec
-// for the first), then calls, then Exited. A thread of the tree runs no user code between a
-// Created or Exec report and its return.
+// Handler decides. Its methods are called from several threads (the one that waits for ptrace
+// stops, the one that receives notifications, and those that Unpark starts), possibly at once, so
+// it locks for itself; they must not block on the tree's progress. They may call the Tracer's
+// methods, holding their lock or not: none of those calls back. For one thread of the tree, the
+// order is: Created (or Exec for the first), then calls, then Exited. A thread of the tree runs no
+// user code between a Created or Exec report and its return.
+//
+// A method that panics ends the tree, and no method is called any more. Locks should be released
+// by defer, lest another thread of ours waits for one forever.
 type Handler interface {
 	// SyscallEnter decides a stopped call of thread tid.
 	SyscallEnter(tid int, call *Syscall) Action
@@ -66,7 +70,7 @@ type Handler interface {
 	// thread tid returned. The value it returns is what the program sees.
 	SyscallExit(tid int, call *Syscall, ret int64) int64
 	// Created reports that thread parent has made thread or process child. flags are the
-	// clone flags where they are known (CLONE_VM|CLONE_VFORK for vfork, 0 for fork); child
+	// clone flags without the exit signal (CLONE_VM|CLONE_VFORK for vfork, 0 for fork); child
 	// shares the address space when flags has CLONE_VM and is a thread of the same group
 	// when it has CLONE_THREAD. Neither has run since. parent is 0 when it was killed before
 	// it could report its child, which is then a process with an address space of its own.
@@ -81,6 +85,7 @@ type Handler interface {
 	// Exited reports that thread tid has ended.
 	Exited(tid int, status unix.WaitStatus)
 	// Proved reports that thread tid has left the call it was in when Tracer.Prove(tid) was
-	// called: it was seen in user mode since, in another call, or dead.
+	// called: it was seen in user mode since, in another call, or dead. It is called for
+	// threads that Prove was called for, and before the SyscallEnter or Exited that shows it.
 	Proved(tid int)
 }

@@ -66,19 +66,40 @@ func Start(cfg Config) (*Tracer, error) {
 	}
 	t.idle.L = &t.mu
 	started := make(chan error)
-	go t.main(&cfg, started)
+	go onOwnThread(make(chan bool), func() { t.main(&cfg, started) })
 	if err := <-started; err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
+// onOwnThread calls f on a thread that belongs to it alone and has no children yet.
+//
+// The tracees belong to their thread: they are killed when it ends. And wait4 with __WNOTHREAD
+// takes any child that the thread has forked, so there must be none that another goroutine forked
+// on it before. Nor may it be the main thread: that gets the children of threads that end.
+func onOwnThread(landed chan<- bool, f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread() // nothing of ours is left on it then
+	if unix.Gettid() != unix.Getpid() && childless() {
+		close(landed)
+		f()
+		return
+	}
+	// While this goroutine keeps its thread, another one runs on another.
+	next := make(chan bool)
+	go onOwnThread(next, f)
+	<-next
+	close(landed)
+}
+
+// childless reports whether the calling thread has no children, alive or not.
+func childless() bool {
+	return unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL|unix.WNOTHREAD, nil) == unix.ECHILD
+}
+
 // main is the tracer thread.
 func (t *Tracer) main(cfg *Config, started chan<- error) {
-	// The thread belongs to us alone while tracees are attached to it: they are killed when
-	// it ends. It is given back in the end, since nothing of ours is left on it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	t.tid = unix.Gettid()
 	link, err := newFdLink()
 	if err != nil {

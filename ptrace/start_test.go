@@ -200,6 +200,31 @@ func TestSmallStack(t *testing.T) {
 
 const bareExit = `__asm__(".globl _start\n_start:\nmov $9,%edi\nmov $231,%eax\nsyscall\n");`
 
+// TestOwnThread: a thread that has forked for somebody else is none for a Tracer.
+func TestOwnThread(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("/bin/true")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if childless() {
+		t.Error("the child is not seen")
+	}
+	done := make(chan bool)
+	go onOwnThread(make(chan bool), func() {
+		if !childless() {
+			t.Error("a thread with children")
+		}
+		close(done)
+	})
+	<-done
+	run(t, shell("/bin/true & wait").with(&counter{}))
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFilesAndDir(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -83,8 +83,20 @@ func request(req, tid int, addr, data uintptr) unix.Errno {
 	return errno
 }
 
-func eventMsg(tid int, msg *uint64) unix.Errno {
-	return request(unix.PTRACE_GETEVENTMSG, tid, 0, uintptr(unsafe.Pointer(msg)))
+// eventMsg returns the message of an event stop. A thread that was killed in that stop can be in
+// the exit stop already, whose message is another: then it fails with ESRCH, as other requests do
+// for threads that were killed.
+func eventMsg(tid, event int) (int, unix.Errno) {
+	var msg uint64
+	var si siginfo
+	errno := request(unix.PTRACE_GETEVENTMSG, tid, 0, uintptr(unsafe.Pointer(&msg)))
+	if errno == 0 {
+		errno = getSiginfo(tid, &si)
+	}
+	if errno == 0 && si.code != int32(event<<8|int(unix.SIGTRAP)) {
+		errno = unix.ESRCH
+	}
+	return int(msg), errno
 }
 
 func getSyscallInfo(tid int, info *syscallInfo) unix.Errno {

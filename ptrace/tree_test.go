@@ -265,7 +265,7 @@ func TestCloneFlags(t *testing.T) {
 func TestKillAtRandom(t *testing.T) {
 	threads := compile(t, "threads", manyThreads)
 	ex := compile(t, "execthread", execThread)
-	rounds := 15
+	rounds := 6
 	if testing.Short() {
 		rounds = 3
 	}

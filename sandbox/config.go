@@ -36,6 +36,11 @@ func probeConfig() (*mm.Config, error) {
 		return nil, err
 	}
 	c.Overcommit = int(mode)
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return nil, err
+	}
+	c.Memory = (info.Totalram + info.Totalswap) * uint64(info.Unit) >> hostarch.PageShift
 	thp := chosen("/sys/kernel/mm/transparent_hugepage/enabled")
 	c.THP = thp != ""
 	c.THPKnob = c.THP && thp != "never"

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -73,7 +74,12 @@ func (m *machine) File(t *kernel.Task, fd int32) (*mm.File, error) {
 	if err := unix.Fstatfs(ofd, &fs); err != nil {
 		return nil, fmt.Errorf("fstatfs %s: %w", path, err)
 	}
+	name, err := os.Readlink(path)
+	if err != nil {
+		return nil, err
+	}
 	f := &mm.File{
+		Name:           name,
 		Dev:            unix.Mkdev(st.Dev_major, st.Dev_minor),
 		Ino:            st.Ino,
 		Readable:       flags&unix.O_ACCMODE != unix.O_WRONLY,

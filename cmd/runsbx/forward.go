@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strconv"
 	"syscall"
@@ -42,12 +43,14 @@ func newForwarder(cmd *sandbox.Cmd, catcher *signals.Catcher) *forwarder {
 }
 
 // run serves signals until done is closed. What is already waiting arrived while the program was
-// being started and may have been sent before there was one, so it is sent on.
+// being started; the terminal may have sent it before there was one, so it is sent on.
 func (f *forwarder) run(done <-chan struct{}) {
 	for waiting := true; waiting; {
 		select {
 		case e := <-f.catcher.Events():
-			f.send(e)
+			if e.Code == signals.CodeKernel || f.forProgram(e) {
+				f.send(e)
+			}
 			f.note(e)
 		default:
 			waiting = false
@@ -111,13 +114,21 @@ func (f *forwarder) forProgram(e signals.Event) bool {
 	return true
 }
 
-// send sends e to the program. It may have ended meanwhile.
+// send sends e to the program. When its first process has ended and only descendants are waited
+// for, a signal to end ends those.
 func (f *forwarder) send(e signals.Event) {
 	if e.Code == signals.CodeQueue && f.cmd.Signal(syscall.Signal(0)) == nil {
 		signals.Queue(f.pid, e.Sig, e.Value)
 		return
 	}
-	f.cmd.Signal(e.Sig)
+	if err := f.cmd.Signal(e.Sig); errors.Is(err, os.ErrProcessDone) && ends(e.Sig) {
+		f.cmd.Kill()
+	}
+}
+
+// ends reports whether sig is one that people end programs with.
+func ends(sig syscall.Signal) bool {
+	return sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGHUP || sig == syscall.SIGQUIT
 }
 
 // follow stops us when the job was asked to stop and the program has done so. A program that was
@@ -145,11 +156,18 @@ func inStop(pid int) bool {
 	return i >= 0 && i+2 < len(b) && (b[i+2] == 't' || b[i+2] == 'T')
 }
 
-// tracedByUs reports whether the process belongs to the program's tree.
+// tracedByUs reports whether the process belongs to the program's tree: its tracer is a thread of
+// ours.
 func tracedByUs(pid int) bool {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return false
 	}
-	return bytes.Contains(b, []byte("\nTracerPid:\t"+strconv.Itoa(os.Getpid())+"\n"))
+	_, rest, _ := bytes.Cut(b, []byte("\nTracerPid:\t"))
+	tracer, _, _ := bytes.Cut(rest, []byte("\n"))
+	if len(tracer) == 0 || tracer[0] == '0' {
+		return false
+	}
+	_, err = os.Stat("/proc/self/task/" + string(tracer))
+	return err == nil
 }

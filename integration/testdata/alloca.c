@@ -48,8 +48,8 @@ int main(void)
 {
 	attempt("half of 8M", 8 << 20, 4 << 20);
 	attempt("nearly 8M", 8 << 20, (8 << 20) - (1 << 18));
-	attempt("more than 8M", 8 << 20, (8 << 20) + 4096);
-	attempt("1M of 1M", 1 << 20, 1 << 20);
+	attempt("more than 8M", 8 << 20, (8 << 20) + (1 << 17));
+	attempt("more than 1M", 1 << 20, (1 << 20) + (1 << 17));
 	attempt("nearly 1M", 1 << 20, (1 << 20) - (1 << 18));
 	attempt("lowered below what is used", 4096, 1 << 16);
 	attempt("raised", 32 << 20, 16 << 20);

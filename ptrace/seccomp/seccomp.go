@@ -59,7 +59,7 @@ type Rule struct {
 // Filter is a set of rules. Calls that no rule matches get Default. Calls by another ABI than
 // x86-64's own (int 0x80, x32) are answered with ENOSYS.
 type Filter struct {
-	Default Act
+	Default Act // not Errno
 	Rules   []Rule
 }
 
@@ -99,7 +99,16 @@ func (f Filter) Export() ([]byte, error) {
 	return export(filter)
 }
 
+// maxNumber is below the bit that marks x32's calls, all of which are refused.
+const maxNumber = 0x3fffffff
+
+// maxErrno is the largest that libseccomp takes.
+const maxErrno = 4094
+
 func add(filter *libseccomp.ScmpFilter, r Rule) error {
+	if r.Nr > maxNumber {
+		return fmt.Errorf("no number of an x86-64 system call")
+	}
 	act, err := action(r.Act, r.Errno)
 	if err != nil {
 		return err
@@ -140,6 +149,9 @@ func action(a Act, errno uint16) (libseccomp.ScmpAction, error) {
 	case Notify:
 		return libseccomp.ActNotify, nil
 	case Errno:
+		if errno == 0 || errno > maxErrno {
+			return libseccomp.ActInvalid, fmt.Errorf("no errno: %d", errno)
+		}
 		return libseccomp.ActErrno.SetReturnCode(int16(errno)), nil
 	case Kill:
 		return libseccomp.ActKillProcess, nil

@@ -95,6 +95,11 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 	switch p.call.Nr {
 	case linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64:
 		return k.adoptLimits(t, got)
+	case linux.SYS_PRCTL:
+		if a := &p.call.Args; got.Errno == 0 && uint32(a[0]) == linux.PR_SET_MEMORY_MERGE {
+			m.SetMemoryMerge(a[1], a[2], a[3], a[4])
+			return nil
+		}
 	case linux.SYS_MMAP:
 		if got.Errno == 0 {
 			m.Adopt(g, p.mmap, got.Addr)

@@ -36,36 +36,16 @@ func (m *MemoryManager) IoSetup(c *Caller, nrEvents uint32) Result {
 	if length == 0 {
 		return failed(linux.EINVAL)
 	}
-	mp, res := m.prepareMMap(c, ringArgs(length))
-	if res.Unsure {
-		return res
-	}
-	if res.Errno == 0 && m.denyWriteExec(mp.vmFlags, mp.vmFlags) {
-		res.Errno = linux.EACCES
-	}
-	if res.Errno == 0 {
-		if why := m.mayExpandVM(c, mp.vmFlags, hostarch.Pages(length)); why != nil {
-			res = refused(why)
-		}
-	}
+	res := m.MMap(c, ringArgs(length))
 	if res.Errno != 0 {
 		res.Errno = linux.ENOMEM // aio_setup_ring does not say why
-		return res
 	}
-	mp.vmFlags |= VM_DONTEXPAND
-	m.install(&mp)
-	return succeeded(hostarch.Addr(mp.addr))
+	return res
 }
 
 // AdoptIoSetup records the ring of length bytes that the host mapped at addr.
 func (m *MemoryManager) AdoptIoSetup(c *Caller, addr hostarch.Addr, length uint64) {
-	a := ringArgs(hostarch.PageAlign(length))
-	mp := mapping{addr: uint64(addr), length: a.Length, flags: a.Flags, file: a.File}
-	mp.vmFlags = m.mmapFlags(c, &a)
-	mp.fileFlags(a.Prot)
-	m.learnBase(&mp)
-	mp.vmFlags |= VM_DONTEXPAND
-	m.install(&mp)
+	m.Adopt(c, ringArgs(hostarch.PageAlign(length)), addr)
 }
 
 // ringArgs returns the mmap of an AIO ring. Its file is the context's own, on a filesystem from
@@ -80,15 +60,15 @@ func ringArgs(length uint64) MMapArgs {
 // IoDestroy unmaps the ring of the context addr (sys_io_destroy): as many bytes as it had at first,
 // whatever lies there now. A ring that cannot be unmapped, because it is sealed, stays.
 //
-// The kernel reads the context's number from the ring's first page. A ring that was torn to
-// pieces is Unsure. Errnos: EINVAL (no ring begins there, or it cannot be read).
+// The kernel reads the context's number from the ring's first page. A ring that was torn to pieces
+// is Unsure, and a sealed one, which may have outlived its context. Errnos: EINVAL (no ring begins there, or it cannot be read).
 func (m *MemoryManager) IoDestroy(addr hostarch.Addr) Result {
 	seg, ok := m.vmas.At(uint64(addr))
 	v := &seg.Value
 	switch {
 	case !ok || v.File == nil || v.File.Kind != Ring || v.Flags&(VM_READ|VM_WRITE) == 0:
 		return failed(linux.EINVAL)
-	case seg.Start != uint64(addr) || v.PgOff != 0 || seg.End-seg.Start != v.File.Size:
+	case v.isSealed(), seg.Start != uint64(addr), v.PgOff != 0, seg.End-seg.Start != v.File.Size:
 		return Result{Unsure: true}
 	}
 	m.AdoptIoDestroy(addr, v.File.Size)

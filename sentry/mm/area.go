@@ -17,6 +17,10 @@ const (
 // above4G is where a MAP_ABOVE4G search ends, going down.
 const above4G = 4 << 30
 
+// maxErrno is the largest number that is taken for an errno when it is returned negated
+// (MAX_ERRNO).
+const maxErrno = 4095
+
 // area is the outcome of a search for a free range. The zero Errno and unsure together say that
 // the address cannot be known; then addr is meaningless.
 type area struct {
@@ -65,6 +69,8 @@ func (m *MemoryManager) areaFor(c *Caller, q areaRequest) (hostarch.Addr, linux.
 		return 0, a.errno, m.spaceRefusal(q.length), false
 	case a.errno != 0:
 		return 0, a.errno, nil, false
+	case -a.addr <= maxErrno && a.addr != 0:
+		return 0, linux.Errno(-a.addr), nil, false // a fixed address up there is taken for an error
 	case a.addr > taskSize-q.length:
 		return 0, linux.ENOMEM, m.spaceRefusal(q.length), false
 	case a.addr&(hostarch.PageSize-1) != 0:

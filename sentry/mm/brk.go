@@ -104,7 +104,7 @@ func (m *MemoryManager) extendHeap(seg segment.Segment[VMA]) {
 		m.insert(seg)
 		return
 	}
-	prev.Value.Anon = mergedAnon(prev.Value.Anon, seg.Value.Anon)
+	prev.Value.absorb(&seg.Value)
 	m.vmas.Update(prev.Start, prev.Start, seg.End, prev.Value)
 	m.account(seg.Value.Flags, hostarch.Pages(seg.End-seg.Start))
 }

@@ -3,6 +3,7 @@
 package mm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -193,12 +194,28 @@ func startLive(t *testing.T, mode string, files ...*os.File) *live {
 	l.call(syscall.SYS_GETPID) // it runs, and its heap is there
 	l.m = New(liveConfig())
 	brk := hostarch.Addr(l.call(syscall.SYS_BRK, 0))
-	info.StartBrk, info.Brk = brk, brk
+	info.StartBrk, info.Brk = l.startBrk(), brk
 	if err := l.m.Seed(l.readMaps(), info); err != nil {
 		t.Fatal(err)
 	}
 	l.fence()
 	return l
+}
+
+// startBrk reads where the guest's heap starts.
+func (l *live) startBrk() hostarch.Addr {
+	l.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", l.pid))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	const startBrk = 47 // counted from 1; the name, which may hold blanks, is the second
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	n, err := strconv.ParseUint(fields[startBrk-3], 10, 64)
+	if err != nil || n == 0 {
+		l.t.Skipf("start_brk cannot be read: %v", err)
+	}
+	return hostarch.Addr(n)
 }
 
 // fence keeps what the tests map away from the memory of the guest's runtime, which is touched:

@@ -140,6 +140,7 @@ type walker struct {
 	files  []liveFile
 	r      *rand.Rand
 	ranges []hostarch.AddrRange // what it mapped outside the arena
+	heap   hostarch.Addr        // the break when it started
 }
 
 func (w *walker) pages() uint64 {
@@ -182,9 +183,11 @@ func (w *walker) step() {
 		addr := w.place()
 		w.l.mprotect(addr, w.own(addr, w.pages()), someProt[w.r.IntN(len(someProt))])
 	default:
-		_, brk := w.l.m.startBrk, w.l.m.brk
+		if w.heap == 0 {
+			w.heap = w.l.m.brk // what lies below may be in use
+		}
 		delta := int64(w.r.IntN(9)-4) << hostarch.PageShift / 2
-		w.l.brk(brk + hostarch.Addr(delta))
+		w.l.brk(max(w.heap, w.l.m.brk+hostarch.Addr(delta)))
 	}
 }
 
@@ -268,7 +271,7 @@ func TestLiveFork(t *testing.T) {
 		for range 8 {
 			a := MMapArgs{Addr: page(r.Uint64N(40)), Length: (1 + r.Uint64N(4)) << hostarch.PageShift, Flags: fixedAnon}
 			a.Prot = []uint64{0, 1, 3, 3, 7}[r.IntN(5)]
-			if r.IntN(8) == 0 {
+			if a.Prot != 0 && r.IntN(8) == 0 {
 				a.Flags |= linux.MAP_LOCKED
 			}
 			l.mmap(a, -1)

@@ -109,8 +109,11 @@ func (m *MemoryManager) madviseVMA(seg segment.Segment[VMA], lo, hi uint64, advi
 		if v.Flags&(vmSpecial|VM_HUGETLB|VM_LOCKED) != 0 {
 			return failed(linux.EINVAL)
 		}
-		m.guarded = true
-		m.prepareAnon(seg)
+		v.Flags |= VM_MAYBE_GUARD // of the whole VMA
+		m.vmas.Update(seg.Start, seg.Start, seg.End, *v)
+		if v.isAnonymous() {
+			m.prepareAnon(seg)
+		}
 		return succeeded(0)
 	case linux.MADV_GUARD_REMOVE:
 		return refuseIf(v.Flags&(vmSpecial|VM_HUGETLB) != 0)
@@ -274,7 +277,7 @@ func (m *MemoryManager) populatable(start, end uint64, write bool) (stop uint64,
 			return start, linux.ENOMEM, unsure
 		case v.Flags&(VM_IO|VM_PFNMAP) != 0, v.Flags&need == 0:
 			return start, linux.EINVAL, unsure
-		case v.special() != "", m.guarded, v.Flags&vmPkeyMask != 0:
+		case v.special() != "", v.Flags&VM_MAYBE_GUARD != 0, v.Flags&vmPkeyMask != 0:
 			unsure = true
 		case v.isAnonymous():
 		case v.File.Size == 0 || v.File.Kind == Hugetlb:

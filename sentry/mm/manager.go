@@ -42,7 +42,6 @@ type MemoryManager struct {
 	// them behind in the kernel, too.
 	lockedLeak uint64
 	untouched  bool   // see AssumeUntouched
-	guarded    bool   // guard pages were installed somewhere (MADV_GUARD_INSTALL)
 	ops        uint32 // operations so far; see AnonVMA.Born
 	forkedAt   uint32 // ops when this address space was made by fork; 0 = it was not
 	atFork     *segment.Set[VMA]

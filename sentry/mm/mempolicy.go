@@ -91,11 +91,11 @@ func (m *MemoryManager) mbind(c *Caller, addr hostarch.Addr, length, mode, polic
 		stored = bare<<policyModeShift | mode>>13<<policyFlagShift&(7<<policyFlagShift) | policy&policyNodesMask
 	}
 	seg, ok := m.vmas.Find(start)
+	if ok && seg.Start <= start && stored != 0 && flags&mbindStrict != 0 && !adopt {
+		return Result{Unsure: true} // a misplaced page may come before a hole
+	}
 	if !ok || seg.Start >= end || stored != 0 && m.hasHole(start, end) {
 		return failed(linux.EFAULT) // queue_pages_range; the default policy may have holes
-	}
-	if stored != 0 && flags&mbindStrict != 0 && !adopt {
-		return Result{Unsure: true}
 	}
 	return m.setPolicy(start, end, func(uint64) (uint64, linux.Errno) { return stored, 0 })
 }

@@ -10,7 +10,7 @@ import (
 // two VMAs apart: flags, file, offsets, policy, name and known anon_vmas (is_mergeable_vma,
 // can_vma_merge_after). What depends on a fork is mergeable's concern.
 func canMerge(a, b segment.Segment[VMA]) bool {
-	if (a.Value.Flags^b.Value.Flags)&^VM_SOFTDIRTY != 0 || a.Value.Flags&vmSpecial != 0 {
+	if (a.Value.Flags^b.Value.Flags)&^vmSticky != 0 || a.Value.Flags&vmSpecial != 0 {
 		return false
 	}
 	if a.Value.File != b.Value.File || !sameRare(a.Value.Rare, b.Value.Rare) {
@@ -88,6 +88,16 @@ func (m *MemoryManager) sameAtFork(a, b segment.Segment[VMA]) bool {
 	return ok && at+(b.Start-a.Start) < seg.End
 }
 
+// vmSticky are the flags that keep no VMAs apart, and that what they become together has when one
+// of them had it (VM_STICKY, VM_IGNORE_MERGE).
+const vmSticky = VM_SOFTDIRTY | VM_MAYBE_GUARD
+
+// absorb makes v what it becomes together with its equal o.
+func (v *VMA) absorb(o *VMA) {
+	v.Flags |= o.Flags & vmSticky
+	v.Anon = mergedAnon(v.Anon, o.Anon)
+}
+
 // mergedAnon is the anon_vma of a VMA made of two.
 func mergedAnon(a, b AnonVMA) AnonVMA {
 	r := AnonVMA{ID: a.ID, Forked: a.Forked || b.Forked, Born: min(a.Born, b.Born)}
@@ -131,15 +141,16 @@ func (m *MemoryManager) insertMerged(seg segment.Segment[VMA]) segment.Segment[V
 	case left:
 		seg.Start, seg.Value.PgOff = prev.Start, prev.Value.PgOff
 		seg.Value.Anon = mergedAnon(prev.Value.Anon, seg.Value.Anon)
+		seg.Value.Flags |= prev.Value.Flags & vmSticky
 		if right {
 			seg.End = next.End
-			seg.Value.Anon = mergedAnon(seg.Value.Anon, next.Value.Anon)
+			seg.Value.absorb(&next.Value)
 			m.unlink(next.Start)
 		}
 		m.vmas.Update(prev.Start, seg.Start, seg.End, seg.Value)
 	case right:
 		seg.End = next.End
-		seg.Value.Anon = mergedAnon(seg.Value.Anon, next.Value.Anon)
+		seg.Value.absorb(&next.Value)
 		m.vmas.Update(next.Start, seg.Start, seg.End, seg.Value)
 	default:
 		m.link(seg)
@@ -176,7 +187,7 @@ func (m *MemoryManager) mergeBoundary(addr uint64) {
 		return
 	}
 	m.unlink(next.Start)
-	prev.Value.Anon = mergedAnon(prev.Value.Anon, next.Value.Anon)
+	prev.Value.absorb(&next.Value)
 	m.vmas.Update(prev.Start, prev.Start, next.End, prev.Value)
 }
 
@@ -233,7 +244,8 @@ func (m *MemoryManager) modifyOne(seg segment.Segment[VMA], start, end uint64, v
 	case left && right:
 		m.unlink(seg.Start)
 		m.unlink(next.Start)
-		prev.Value.Anon = mergedAnon(mergedAnon(prev.Value.Anon, v.Anon), next.Value.Anon)
+		prev.Value.absorb(&v)
+		prev.Value.absorb(&next.Value)
 		m.vmas.Update(prev.Start, prev.Start, next.End, prev.Value)
 	case left:
 		if whole {
@@ -241,7 +253,7 @@ func (m *MemoryManager) modifyOne(seg segment.Segment[VMA], start, end uint64, v
 		} else {
 			m.vmas.Update(seg.Start, end, seg.End, clip(seg, end, seg.End).Value)
 		}
-		prev.Value.Anon = mergedAnon(prev.Value.Anon, v.Anon)
+		prev.Value.absorb(&v)
 		m.vmas.Update(prev.Start, prev.Start, end, prev.Value)
 	case right:
 		if whole {
@@ -249,6 +261,7 @@ func (m *MemoryManager) modifyOne(seg segment.Segment[VMA], start, end uint64, v
 		} else {
 			m.vmas.Update(seg.Start, seg.Start, start, seg.Value)
 		}
+		next.Value.Flags |= v.Flags & vmSticky
 		anon := mergedAnon(v.Anon, next.Value.Anon)
 		next.Value.PgOff -= hostarch.Pages(end - start)
 		next.Value.Anon = anon

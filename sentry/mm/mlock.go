@@ -61,9 +61,9 @@ func (m *MemoryManager) mlock(c *Caller, addr hostarch.Addr, length, flags uint6
 		return failed(linux.EINVAL)
 	}
 	var errno linux.Errno
-	if end != start && add&VM_LOCKONFAULT == 0 {
+	if end != start {
 		var unsure bool
-		if errno, unsure = m.canPopulate(start, end); unsure && !adopt {
+		if errno, unsure = m.canPopulate(start, end, add); unsure && !adopt {
 			return Result{Unsure: true}
 		}
 	}

@@ -268,7 +268,7 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 		}
 		mp.vmFlags |= VM_ACCOUNT
 	}
-	if mp.file != nil && (mp.file.Kind == Hugetlb || mp.file.Kind == Device || mp.file.Kind == Ring) {
+	if mp.file != nil && (mp.file.Kind == Hugetlb || mp.file.Kind == Device) {
 		return Result{Unsure: true} // the pool of huge pages, or the driver, decides
 	}
 	if mp.vmFlags&VM_SYNC != 0 && mp.file != nil && mp.file.Kind == Regular && !mp.file.DAX {
@@ -298,6 +298,9 @@ func (m *MemoryManager) install(mp *mapping) {
 	}
 	if mp.file != nil && mp.file.Kind == Hugetlb {
 		v.Flags |= VM_HUGETLB | VM_DONTEXPAND
+	}
+	if mp.file != nil && mp.file.Kind == Ring {
+		v.Flags |= VM_DONTEXPAND // aio_ring_mmap
 	}
 	if m.mergeAny && v.canKSM() {
 		v.Flags |= VM_MERGEABLE

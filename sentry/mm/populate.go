@@ -24,9 +24,10 @@ func (m *MemoryManager) AssumeUntouched() {
 	}
 }
 
-// canPopulate predicts what faulting in [start, end) answers (populate_vma_page_range): EFAULT for memory without access; unsure for files, whose end is not
+// canPopulate predicts what faulting in [start, end) answers once it is locked so
+// (populate_vma_page_range): EFAULT for memory without access; unsure for files, whose end is not
 // known. Holes end the prediction: the callers find them first.
-func (m *MemoryManager) canPopulate(start, end uint64) (errno linux.Errno, unsure bool) {
+func (m *MemoryManager) canPopulate(start, end uint64, lock Flags) (errno linux.Errno, unsure bool) {
 	for start < end {
 		seg, ok := m.vmas.At(start)
 		if !ok {
@@ -34,15 +35,17 @@ func (m *MemoryManager) canPopulate(start, end uint64) (errno linux.Errno, unsur
 		}
 		v := &seg.Value
 		hi := min(seg.End, end)
-		unsure = unsure || m.guarded
 		switch {
 		case v.Flags&(VM_IO|VM_PFNMAP) != 0:
+		case lock&VM_LOCKONFAULT != 0 && v.canLock(): // later
 		case v.Flags&vmAccess == 0:
-			return linux.EFAULT, unsure
+			return linux.EFAULT, false // before or after this, the answer is the same
+		case v.Flags&VM_MAYBE_GUARD != 0:
+			unsure = true
 		case v.isAnonymous():
 		case v.File != nil && v.File.Size != 0 && v.File.Kind != Hugetlb:
 			if pastEnd(seg, hi) {
-				return linux.EFAULT, unsure
+				return linux.EFAULT, false
 			}
 		default:
 			unsure = unsure || v.special() == ""
@@ -121,8 +124,8 @@ func (m *MemoryManager) prepareAnon(seg segment.Segment[VMA]) {
 // anonReusable mirrors anon_vma_compatible: b starts where a ends, and only the protection
 // differs.
 func anonReusable(a, b segment.Segment[VMA]) bool {
-	a.Value.Flags &^= vmAccess | VM_SOFTDIRTY
-	b.Value.Flags &^= vmAccess | VM_SOFTDIRTY
+	a.Value.Flags &^= vmAccess | vmSticky
+	b.Value.Flags &^= vmAccess | vmSticky
 	a.Value.Anon, b.Value.Anon = AnonVMA{}, AnonVMA{}
 	return a.Value.Flags == b.Value.Flags && a.Value.File == b.Value.File && policyOf(&a.Value) == policyOf(&b.Value) &&
 		a.Value.PgOff+hostarch.Pages(a.End-a.Start) == b.Value.PgOff

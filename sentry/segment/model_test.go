@@ -170,10 +170,10 @@ func (p *pair) checkLookups(low, high, size uint64) error {
 			return err
 		}
 	}
-	any := func(Segment[int]) bool { return true }
+	every := func(Segment[int]) bool { return true }
 	if err := cmp.Or(
-		same("First", 0)(set.First())(m.first(false, any)),
-		same("Last", 0)(set.Last())(m.first(true, any)),
+		same("First", 0)(set.First())(m.first(false, every)),
+		same("Last", 0)(set.Last())(m.first(true, every)),
 	); err != nil {
 		return err
 	}

@@ -370,6 +370,10 @@ func (r *run) adopt(o *op, ret int64) {
 		}
 	case linux.SYS_MADVISE:
 		m.AdoptMAdvise(c, addr, a[1], int(int32(a[2])))
+	case linux.SYS_REMAP_FILE_PAGES:
+		if ok {
+			m.AdoptRemapFilePages(c, addr, a[1], a[2], a[3], a[4])
+		}
 	case linux.SYS_MBIND:
 		errno := linux.Errno(0)
 		if !ok {

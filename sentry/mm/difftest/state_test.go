@@ -21,7 +21,7 @@ var vmFlagNames = []struct {
 }{
 	{"rd", mm.VM_READ}, {"wr", mm.VM_WRITE}, {"ex", mm.VM_EXEC}, {"sh", mm.VM_SHARED},
 	{"mr", mm.VM_MAYREAD}, {"mw", mm.VM_MAYWRITE}, {"me", mm.VM_MAYEXEC}, {"ms", mm.VM_MAYSHARE},
-	{"gd", mm.VM_GROWSDOWN}, {"pf", mm.VM_PFNMAP}, {"lo", mm.VM_LOCKED}, {"io", mm.VM_IO},
+	{"gd", mm.VM_GROWSDOWN}, {"pf", mm.VM_PFNMAP}, {"gu", mm.VM_MAYBE_GUARD}, {"lo", mm.VM_LOCKED}, {"io", mm.VM_IO},
 	{"sr", mm.VM_SEQ_READ}, {"rr", mm.VM_RAND_READ}, {"dc", mm.VM_DONTCOPY}, {"de", mm.VM_DONTEXPAND},
 	{"lf", mm.VM_LOCKONFAULT}, {"ac", mm.VM_ACCOUNT}, {"nr", mm.VM_NORESERVE}, {"ht", mm.VM_HUGETLB},
 	{"sf", mm.VM_SYNC}, {"wf", mm.VM_WIPEONFORK}, {"dd", mm.VM_DONTDUMP}, {"mm", mm.VM_MIXEDMAP},

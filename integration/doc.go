@@ -24,5 +24,6 @@
 // shows. A missing tool is a failure, except with -short. No result depends on timing: time
 // limits only keep a hanging program from blocking the run.
 //
-// RUNSBX_BIN=FILE tests that binary instead of building cmd/runsbx.
+// RUNSBX_BIN=FILE tests that binary instead of building cmd/runsbx; RUNSBX_HANG_GUARD=30s gives up
+// on a hanging program earlier than after two minutes.
 package integration

@@ -265,27 +265,30 @@ func TestTerminalOutside(t *testing.T) {
 			t.Parallel()
 			x := openTerminal(t, how, "bash", "--norc", "--noprofile", "--noediting", "-i")
 			x.expect("READY> ")
-			stopped := func() bool {
+			// sleep is inside: it is the child of a shell, in the sandbox or not.
+			state := func() string {
 				for _, pid := range tagged(x.tag) {
-					b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-					if strings.HasPrefix(string(b), "sleep\x001000\x00") {
+					if commandLine(pid) == "sleep\x001000\x00" {
 						stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 						_, state, _ := strings.Cut(string(stat), ") ")
-						return strings.HasPrefix(state, "T") || strings.HasPrefix(state, "t")
+						return strings.ToUpper(state[:min(1, len(state))])
 					}
 				}
-				return false
+				return ""
 			}
-			running := func() bool { return !stopped() && len(tagged(x.tag)) > 1 }
+			stopped := func() bool { return state() == "T" }
+			running := func() bool { return state() == "S" }
 			// Ctrl-C.
 			x.startForeground(prefix + `sh -c 'echo st""arted; sleep 1000; :'`)
 			x.expect("started")
+			x.wait("sleep", running) // before it is execed, Ctrl-C can get lost in the shell
 			x.send("\x03")
 			x.expect("READY> ")
 			x.run(`echo "status "$?`, "status 130")
 			// Ctrl-Z, fg, Ctrl-Z, bg, fg, Ctrl-C.
 			x.startForeground(prefix + `sh -c 'echo st""arted; sleep 1000; :'`)
 			x.expect("started")
+			x.wait("sleep", running)
 			x.send("\x1a")
 			x.expect("Stopped")
 			x.expect("READY> ")

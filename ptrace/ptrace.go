@@ -72,8 +72,7 @@ type Handler interface {
 	// Created reports that thread parent has made thread or process child. flags are the
 	// clone flags without the exit signal (CLONE_VM|CLONE_VFORK for vfork, 0 for fork); child
 	// shares the address space when flags has CLONE_VM and is a thread of the same group
-	// when it has CLONE_THREAD. Neither has run since. parent is 0 when it was killed before
-	// it could report its child, which is then a process with an address space of its own.
+	// when it has CLONE_THREAD. Neither has run since.
 	Created(parent, child int, flags uint64)
 	// Exec reports that thread former has executed a new image and is known as tid from
 	// now on (they differ when a thread other than the leader did); all other threads of

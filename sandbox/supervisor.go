@@ -242,10 +242,6 @@ func (s *supervisor) Created(parent, child int, flags uint64) {
 }
 
 func (s *supervisor) create(parent, child int, flags uint64) error {
-	if parent == 0 {
-		_, err := s.k.Adopt(child)
-		return err
-	}
 	p := s.k.Task(parent)
 	if p == nil {
 		return fmt.Errorf("by unknown thread %d", parent)

@@ -99,7 +99,7 @@ func (k *Kernel) Task(tid int) *Task { return k.tasks[tid] }
 // Len returns the number of living tasks.
 func (k *Kernel) Len() int { return len(k.tasks) }
 
-// Start adds a task without a parent; an Exec follows that fills its address space.
+// Start adds the first task of the sandbox; its first Exec follows.
 func (k *Kernel) Start(tid int) (*Task, error) {
 	t := &Task{TID: tid, Group: &ThreadGroup{TGID: tid, tasks: 1}}
 	t.space = &space{mm: mm.New(k.cfg), users: 1}
@@ -159,17 +159,7 @@ func (k *Kernel) Exec(tid, former int) (*Task, error) {
 	return t, k.load(t)
 }
 
-// Adopt adds a process whose parent was killed before its child became known: what it has is read
-// from the host.
-func (k *Kernel) Adopt(tid int) (*Task, error) {
-	t, err := k.Start(tid)
-	if err != nil {
-		return nil, err
-	}
-	return t, k.load(t)
-}
-
-// load gives the task the address space that the host says it has.
+// load gives the task the address space that its exec has made.
 func (k *Kernel) load(t *Task) error {
 	before := t.space.mm
 	t.space = &space{mm: mm.New(k.cfg), users: 1}
@@ -191,11 +181,6 @@ func (k *Kernel) load(t *Task) error {
 		StackLimit:  t.Group.caller.Limits.Stack,
 		NoRandomize: img.Personality&linux.ADDR_NO_RANDOMIZE != 0,
 		Inherit:     before,
-	}
-	for i := range entries {
-		if entries[i].Name == "[heap]" {
-			info.Brk = entries[i].Range.End
-		}
 	}
 	if img.Personality&linux.ADDR_COMPAT_LAYOUT != 0 || t.Group.caller.Limits.Stack == linux.RLIM_INFINITY {
 		info.Layout = mm.BottomUp // mmap_is_legacy

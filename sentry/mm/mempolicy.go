@@ -52,9 +52,16 @@ func (m *MemoryManager) MBind(c *Caller, addr hostarch.Addr, length uint64, mode
 // AdoptMBind sets the policy as MBind does when the host answered errno to what the manager was
 // Unsure of: misplaced pages refuse a policy (EIO), but not when they were to be moved as well.
 func (m *MemoryManager) AdoptMBind(c *Caller, addr hostarch.Addr, length uint64, mode uint64, policy uint64, flags uint64, errno linux.Errno) {
-	if errno == 0 || errno == linux.EIO && flags&(mbindMove|mbindMoveAll) != 0 {
-		m.mbind(c, addr, length, mode, policy, flags, true)
+	switch errno {
+	case linux.EIO:
+		if flags&(mbindMove|mbindMoveAll) == 0 {
+			return
+		}
+	case 0, linux.EINVAL, linux.ENOMEM: // a VMA could not be split, those before it were
+	default:
+		return
 	}
+	m.mbind(c, addr, length, mode, policy, flags, true)
 }
 
 func (m *MemoryManager) mbind(c *Caller, addr hostarch.Addr, length, mode, policy, flags uint64, adopt bool) Result {

@@ -1,0 +1,61 @@
+# `make help` lists the targets: every line "target: ## what it does".
+
+GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
+FUZZTIME ?= 30s
+TESTFLAGS ?=
+
+# A clone that belongs to another user makes git refuse, and go build with it.
+export GOFLAGS := -buildvcs=false $(filter-out -buildvcs%,$(GOFLAGS))
+export PATH := $(PATH):$(dir $(GO))
+
+# What building and testing need: Debian packages, each with the command that shows it is there
+# (see .ci/deps).
+BUILD_PACKAGES = gcc:gcc libc6-dev:/usr/include/stdlib.h pkg-config:pkg-config \
+	libseccomp-dev:/usr/include/seccomp.h ca-certificates:/etc/ssl/certs/ca-certificates.crt
+TEST_PACKAGES = binutils:ar g++:g++ make:make git:git perl:perl python3:python3 nodejs:node \
+	default-jdk-headless:javac sqlite3:sqlite3 postgresql:/usr/lib/postgresql/*/bin/initdb \
+	redis-server:redis-server redis-tools:redis-benchmark \
+	stress-ng:stress-ng strace:strace util-linux:setpriv procps:ps bash:bash
+
+# The packages that have goroutines are tested with the race detector. What runs programs is run
+# every time (-count=1): go test does not know what the result depends on.
+RACE_PACKAGES = ./ptrace/... ./sandbox/... ./cmd/...
+PURE_PACKAGES = ./sentry/...
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint fuzz deps deps-test clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r target what; do \
+		printf '  make %-10s %s\n' "$$target" "$$what"; done
+
+build: ## build bin/runsbx
+	$(GO) build -trimpath -o bin/runsbx ./cmd/runsbx
+
+demo: deps ## install what building needs, build, and show the main job on real programs
+	@$(MAKE) --no-print-directory build
+	@$(GO) run ./cmd/runsbx/internal/demo bin/runsbx
+
+test: deps deps-test ## install what the tests need, and run all of them
+	@$(MAKE) --no-print-directory lint build
+	GORACE=atexit_sleep_ms=0 $(GO) test -race -count=1 -timeout 10m $(TESTFLAGS) $(RACE_PACKAGES)
+	$(GO) test -timeout 10m $(TESTFLAGS) $(PURE_PACKAGES)
+	RUNSBX_BIN=$(CURDIR)/bin/runsbx $(GO) test -count=1 -timeout 15m $(TESTFLAGS) ./integration/...
+
+lint: ## go vet and gofmt
+	$(GO) vet ./...
+	@unformatted=$$($(dir $(GO))gofmt -l .); \
+		if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted >&2; exit 1; fi
+
+fuzz: deps ## run every fuzz test for FUZZTIME (30s)
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | sort | while read -r file name; do \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
+
+deps: ## install what building needs, where it is missing
+	@.ci/deps required $(BUILD_PACKAGES)
+
+deps-test: ## install the programs that the tests run, where they are missing
+	@.ci/deps tests $(TEST_PACKAGES)
+
+clean: ## remove what was built
+	rm -rf bin

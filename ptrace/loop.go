@@ -2,6 +2,7 @@ package ptrace
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -186,5 +187,30 @@ func (t *Tracer) signal(th *thread, sig unix.Signal) {
 	if sig == unix.SIGSTOP && t.isCookie(th) {
 		sig = 0
 	}
-	t.resume(th, sig)
+	if sig == 0 || t.restart(th) {
+		t.resume(th, sig)
+	}
+}
+
+// restart makes a call whose notification a signal has interrupted start again after the signal's
+// handler. The kernel says ERESTARTSYS, which a handler without SA_RESTART turns into EINTR;
+// ERESTARTNOINTR is what it says in calls that never fail so. It returns false when the thread
+// has died.
+func (t *Tracer) restart(th *thread) bool {
+	const restartSys, restartNoIntr = -512, -513
+	var ret, nr uint64
+	if !t.ok("read a result", th.tid, peekUser(th.tid, offRax, &ret)) {
+		return false
+	}
+	if int64(ret) != restartSys {
+		return true
+	}
+	if !t.ok("read a call's number", th.tid, peekUser(th.tid, offOrigRax, &nr)) {
+		return false
+	}
+	if !slices.Contains(t.restarts, nr) {
+		return true
+	}
+	noIntr := int64(restartNoIntr)
+	return t.ok("restart a call", th.tid, pokeUser(th.tid, offRax, uint64(noIntr)))
 }

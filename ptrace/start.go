@@ -26,7 +26,11 @@ type Config struct {
 	// Filter is the seccomp filter, an array of struct sock_filter. It must not let the
 	// program make children that are not traced (CLONE_UNTRACED, and clone3, whose flags
 	// are in memory), nor calls of another ABI than x86-64's.
-	Filter      []byte
+	Filter []byte
+	// Restart lists calls that the filter notifies and that the kernel itself never lets a
+	// signal interrupt. Waiting for the notification can be interrupted; these calls are then
+	// made again after the signal's handler, and the program does not notice.
+	Restart     []uint64
 	NoRandomize bool // run with ADDR_NO_RANDOMIZE
 	ExitStops   bool // report Handler.Exiting
 	Handler     Handler
@@ -52,6 +56,7 @@ func Start(cfg Config) (*Tracer, error) {
 	}
 	t := &Tracer{
 		handler:     cfg.Handler,
+		restarts:    cfg.Restart,
 		self:        os.Getpid(),
 		listener:    -1,
 		ended:       make(chan struct{}),

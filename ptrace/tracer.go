@@ -16,9 +16,10 @@ import (
 // own; and those under mu.
 type Tracer struct {
 	handler     Handler
-	pid         int // the first process
-	tid         int // the tracer thread, which makes all ptrace requests
-	self        int // this process
+	pid         int      // the first process
+	tid         int      // the tracer thread, which makes all ptrace requests
+	self        int      // this process
+	restarts    []uint64 // Config.Restart
 	listener    int
 	ended       chan struct{}
 	notifsEnded chan struct{}

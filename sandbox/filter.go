@@ -29,6 +29,12 @@ var notified = [...]uint64{
 	linux.SYS_MSYNC, linux.SYS_SHMDT, linux.SYS_MSEAL,
 }
 
+// notifiedByArgument calls are notified for some values of an argument only.
+var notifiedByArgument = [...]uint64{linux.SYS_MADVISE, linux.SYS_PERSONALITY, linux.SYS_PRCTL}
+
+// neverInterrupted returns the notified calls, none of which a signal interrupts natively.
+func neverInterrupted() []uint64 { return append(notified[:], notifiedByArgument[:]...) }
+
 // stopped calls are decided at a ptrace stop, and their outcome is observed.
 var stopped = [...]uint64{
 	linux.SYS_MMAP, linux.SYS_MREMAP, linux.SYS_PKEY_MPROTECT, linux.SYS_REMAP_FILE_PAGES,

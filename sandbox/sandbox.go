@@ -150,6 +150,7 @@ func (c *Cmd) Start() error {
 		Path: c.Path, Args: c.argv(), Env: c.environ(), Dir: c.Dir, Files: files,
 		SysProcAttr: c.SysProcAttr,
 		Filter:      filter,
+		Restart:     neverInterrupted(),
 		NoRandomize: c.Policy.ASLR != policy.ASLROn,
 		ExitStops:   c.Policy.Verify != policy.VerifyOff,
 		Handler:     sup,

@@ -1,6 +1,7 @@
 # One process stops and continues others, and sees it in /proc and by their work.
 exec 2>/dev/null # how and when a shell tells of a job that was killed, differs between two runs
-state() { sed -n 's/^State:.\(.\).*/\1/p' /proc/$1/status; }
+# (A stopped process that is being traced is in state t rather than T, in any tracer.)
+state() { sed -n 's/^State:.\(.\).*/\1/p' /proc/$1/status | tr t T; }
 until_state() { while [ "$(state $1)" != "$2" ]; do :; done; echo "$1 is $2" | sed "s/$1/pid/"; }
 sleep 60 & p=$!
 until_state $p S

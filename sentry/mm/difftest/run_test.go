@@ -384,8 +384,10 @@ func (r *run) adopt(o *op, ret int64) {
 		if _, v, found := m.Find(addr); ok && found && v.File != nil {
 			m.AdoptIoDestroy(addr, v.File.Size)
 		}
-	case linux.SYS_MLOCK, linux.SYS_MLOCK2:
+	case linux.SYS_MLOCK:
 		m.AdoptMLock(c, addr, a[1], 0)
+	case linux.SYS_MLOCK2:
+		m.AdoptMLock(c, addr, a[1], a[2])
 	}
 }
 

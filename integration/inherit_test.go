@@ -105,7 +105,7 @@ func TestLimitsBind(t *testing.T) {
 				argv: []string{"python3", "-c", `
 import mmap
 try:
-    x = [mmap.mmap(-1, 10 << 20) for i in range(400)]
+    x = [mmap.mmap(-1, 10 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) for i in range(400)]
 except (MemoryError, OSError):
     print("MemoryError")
 print("done")`},

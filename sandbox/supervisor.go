@@ -278,11 +278,9 @@ func (s *supervisor) Exiting(tid int) {
 	if t == nil {
 		return
 	}
-	// A thread that calls exit has returned from its last call. One that is killed may have
+	// A thread that ends by itself has returned from its last call. One that is killed may have
 	// been killed in it, before it took effect.
-	if nr := currentSyscall(tid); nr == linux.SYS_EXIT || nr == linux.SYS_EXIT_GROUP {
-		s.k.Settle(t)
-	}
+	s.k.Leave(t, currentSyscall(tid))
 	if s.verify == policy.VerifyOff || s.failed != nil || !s.k.Last(t) || !t.Settled() {
 		return
 	}

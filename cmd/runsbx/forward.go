@@ -27,6 +27,7 @@ type forwarder struct {
 	stopped time.Time // when the program last stopped
 	with    syscall.Signal
 	resumed bool // we were stopped with the program and went on
+	later   []signals.Event
 }
 
 const (
@@ -61,15 +62,23 @@ func (f *forwarder) run(done <-chan struct{}) {
 		case <-done:
 			return
 		case e := <-f.catcher.Events():
-			if f.forProgram(e) {
-				f.send(e)
+			f.serve(e)
+			for len(f.later) > 0 {
+				e, f.later = f.later[0], f.later[1:]
+				f.serve(e)
 			}
-			f.note(e)
 		case sig := <-f.cmd.Stops():
 			f.stopped, f.with = time.Now(), sig
 			f.follow()
 		}
 	}
+}
+
+func (f *forwarder) serve(e signals.Event) {
+	if f.forProgram(e) {
+		f.send(e)
+	}
+	f.note(e)
 }
 
 // isStop reports whether sig is a signal by which a terminal stops a job.
@@ -106,10 +115,30 @@ func (f *forwarder) forProgram(e signals.Event) bool {
 		return false // SIGPIPE from a write of ours, or from the tree
 	}
 	if e.Sig == syscall.SIGCONT && f.resumed {
-		// A shell continues the whole group. Where only we were continued, the program is
-		// still stopped.
-		time.Sleep(resumeGrace)
-		return inStop(f.pid)
+		return f.stillStopped()
+	}
+	return true
+}
+
+// stillStopped reports whether the program does not go on, now that we do. A shell continues the
+// whole group; somebody else may have continued only us. When the program stops again, it went on
+// before; and a stop signal cancels a SIGCONT that came before it.
+func (f *forwarder) stillStopped() bool {
+	for end := time.Now().Add(resumeGrace); time.Now().Before(end); {
+		if !inStop(f.pid) {
+			return false
+		}
+		select {
+		case e := <-f.catcher.Events():
+			f.later = append(f.later, e)
+			if isStop(e.Sig) {
+				return false
+			}
+		case sig := <-f.cmd.Stops():
+			f.stopped, f.with = time.Now(), sig
+			return false
+		case <-time.After(time.Millisecond):
+		}
 	}
 	return true
 }

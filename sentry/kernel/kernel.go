@@ -80,6 +80,8 @@ type Task struct {
 	Group *ThreadGroup
 	space *space
 	call  pending // decided, and its outcome is not known yet
+
+	leaving bool // it is about to end
 }
 
 // ThreadGroup is one process.

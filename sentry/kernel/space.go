@@ -21,6 +21,7 @@ import (
 type space struct {
 	mm      *mm.MemoryManager
 	users   int     // tasks that share it
+	leaving int     // of these, tasks that are about to end
 	flights []*Task // tasks whose call runs unobserved
 	pending *Task   // the one task whose call's outcome will be observed
 	waiters []int   // tasks that wait for any of these to end
@@ -124,12 +125,34 @@ func (k *Kernel) release(t *Task) {
 		s.pending = nil
 	}
 	s.users--
+	if t.leaving {
+		s.leaving--
+		t.leaving = false
+	}
 	k.wakeAll(s)
 	t.call = pending{}
 }
 
-// Last reports whether no other task shares t's address space.
-func (k *Kernel) Last(t *Task) bool { return t.space.users == 1 }
+// Last reports whether no task that shares t's address space makes calls any more, but for t.
+func (k *Kernel) Last(t *Task) bool {
+	others := t.space.users - t.space.leaving
+	if !t.leaving {
+		others--
+	}
+	return others == 0
+}
+
+// Leave records that t is about to end and makes no more calls, and that it is in system call nr,
+// or in none for -1: if that is not its last decided call, it has left that one.
+func (k *Kernel) Leave(t *Task, nr int) {
+	if !t.leaving {
+		t.leaving = true
+		t.space.leaving++
+	}
+	if nr < 0 || uint64(nr) != t.call.call.Nr {
+		k.Settle(t)
+	}
+}
 
 // Settled reports whether t's last call is known to be over, so that its effect is in the kernel's
 // list of mappings.

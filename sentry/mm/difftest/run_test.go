@@ -82,7 +82,13 @@ func newWorld(t *testing.T) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { unix.SysvShmCtl(id, unix.IPC_RMID, nil) })
+		// Attached here and marked for removal, it can be attached further, and is gone with us.
+		own, err := unix.SysvShmAttach(id, 0, unix.SHM_RDONLY)
+		unix.SysvShmCtl(id, unix.IPC_RMID, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.SysvShmDetach(own) })
 		w.segs = append(w.segs, &mm.File{Kind: mm.SysV, Size: size, Dev: 1, Ino: uint64(id)})
 	}
 	return w

@@ -122,7 +122,6 @@ func TestGoodInput(t *testing.T) {
 		"flags of the program":      {[]string{"run", "--unconfined", "echo", "-n", "--verify"}, "exit 0", "--verify"},
 		"dashes of the program":     {[]string{"run", "--unconfined", "--", "echo", "--", "-x"}, "exit 0", "-- -x\n"},
 		"equals sign":               {[]string{"run", "--unconfined", "--verify=every", "true"}, "exit 0", ""},
-		"last flag wins":            {[]string{"run", "--unconfined", "--verify=off", "--verify", "exit", "true"}, "exit 0", ""},
 		"trace to /dev/null":        {[]string{"run", "--unconfined", "--trace", "/dev/null", "true"}, "exit 0", ""},
 		"report to /dev/null":       {[]string{"run", "--unconfined", "--report", "/dev/null", "false"}, "exit 1", ""},
 		"largest seed":              {[]string{"run", "--unconfined", "--aslr", "seed=18446744073709551615", "true"}, "exit 0", ""},

@@ -48,6 +48,15 @@ func probeConfig() (*mm.Config, error) {
 	case "always", "within_size", "advise", "force":
 		c.ShmemHuge = true
 	}
+	c.CPUs = possibleCPUs()
+	c.MemFailure = fileExists("/proc/sys/vm/memory_failure_early_kill")
+	// Flags that no kernel knows: only whether there is such a call, and support, is answered.
+	switch _, _, errno := unix.Syscall(linux.SYS_MAP_SHADOW_STACK, 0, 0, ^uintptr(0)); errno {
+	case unix.ENOSYS:
+		c.NoShadowStack = true
+	case unix.EINVAL:
+		c.UserShadowStack = true
+	}
 	c.NUMA = fileExists("/proc/self/numa_maps")
 	c.KSM = fileExists("/sys/kernel/mm/ksm/run")
 	probePage(c)
@@ -86,6 +95,24 @@ func lowestHint() hostarch.Addr {
 		return 0
 	}
 	return hostarch.Addr(addr)
+}
+
+// possibleCPUs returns the number of processors that the kernel reserves for, from a list such as
+// "0-3"; zero when it cannot be known.
+func possibleCPUs() int {
+	b, err := os.ReadFile("/sys/devices/system/cpu/possible")
+	if err != nil {
+		return 0
+	}
+	_, last, ok := strings.Cut(strings.TrimSpace(string(b)), "-")
+	if !ok {
+		return 1
+	}
+	n, err := strconv.Atoi(last)
+	if err != nil {
+		return 0
+	}
+	return n + 1
 }
 
 // sysctl returns the number in a file below /proc/sys.

@@ -103,12 +103,13 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 	case linux.SYS_MMAP:
 		if got.Errno == 0 {
 			m.Adopt(g, p.mmap, got.Addr)
-			if p.mmap.File != nil && p.mmap.File.Kind == mm.Device {
-				return k.reconcile(t)
+			if p.mmap.File == nil || p.mmap.File.Kind != mm.Device {
+				return k.settleMerge(t)
 			}
-			return k.settleMerge(t)
+		} else if p.mmap.Flags&linux.MAP_FIXED == 0 {
+			return nil
 		}
-		return nil
+		// A driver sets flags of its own; and one that refuses a fixed mapping leaves a hole.
 	case linux.SYS_MREMAP:
 		if got.Errno == 0 {
 			a := &p.call.Args
@@ -125,12 +126,6 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 	case linux.SYS_SHMAT:
 		if got.Errno == 0 && p.segment != nil {
 			m.AdoptShmAt(g, p.segment, got.Addr, uint64(int32(p.call.Args[2])))
-			return nil
-		}
-	case linux.SYS_PKEY_MPROTECT:
-		if got.Errno == 0 {
-			a := &p.call.Args
-			m.MProtect(g, hostarch.Addr(a[0]), a[1], a[2], int(int32(a[3])))
 			return nil
 		}
 	}

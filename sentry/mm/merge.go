@@ -278,27 +278,24 @@ func (m *MemoryManager) modifyOne(seg segment.Segment[VMA], start, end uint64, v
 	return 0
 }
 
-// splitOut splits seg so that [start, end) is a VMA of its own, or changes nothing.
+// splitOut splits seg so that [start, end) is a VMA of its own, first at start and then at end. When
+// the second split is refused, the first one stays, as in vma_modify.
 func (m *MemoryManager) splitOut(seg segment.Segment[VMA], start, end uint64) linux.Errno {
-	splits := 0
-	if seg.Start < start {
+	split := false
+	for _, at := range [...]uint64{start, end} {
+		if at <= seg.Start || at >= seg.End {
+			continue
+		}
+		errno := maySplit(&seg.Value, at)
 		if m.totals.MapCount >= m.cfg.MaxMapCount {
-			return linux.ENOMEM
+			errno = linux.ENOMEM
 		}
-		if errno := maySplit(&seg.Value, start); errno != 0 {
+		if errno != 0 {
+			m.loose = m.loose || split
 			return errno
 		}
-		splits++
+		m.splitAt(at)
+		split = true
 	}
-	if end < seg.End {
-		if m.totals.MapCount+splits >= m.cfg.MaxMapCount {
-			return linux.ENOMEM
-		}
-		if errno := maySplit(&seg.Value, end); errno != 0 {
-			return errno
-		}
-	}
-	m.splitAt(start)
-	m.splitAt(end)
 	return 0
 }

@@ -67,7 +67,7 @@ func TestCompileC(t *testing.T) {
 			argv:   []string{"sh", "-c", "make -s -j4 prog && make -s lib && make -q prog && ./prog"},
 			files:  cProject(),
 			verify: "exit", // some 130 processes
-			status: "exit 22",
+			status: "exit 23",
 		}.check(t)
 	})
 	t.Run("make fails", func(t *testing.T) {

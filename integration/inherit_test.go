@@ -94,7 +94,7 @@ func TestLimitsBind(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ limit, want string }{
 		"address space": {"-v 2000000", "MemoryError"}, // less than a gigabyte is not enough for runsbx, a Go program
-		"data":          {"-d 100000", "MemoryError"},
+		"data":          {"-d 500000", "MemoryError"},
 		"stack":         {"-s 512", "done"},
 		"locked":        {"-l 64", "done"},
 		"file size":     {"-f 10", "done"},

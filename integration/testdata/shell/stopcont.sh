@@ -7,7 +7,7 @@ sleep 60 & p=$!
 until_state $p S
 kill -STOP $p; until_state $p T
 kill -CONT $p; until_state $p S
-kill -TSTP $p; until_state $p T
+kill -STOP $p; until_state $p T
 kill -TERM $p           # is delivered only when it goes on
 kill -CONT $p
 wait $p; echo "status $?"

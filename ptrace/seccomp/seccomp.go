@@ -1,5 +1,5 @@
-// Package seccomp turns rules into a BPF program by way of libseccomp. It is the only package
-// that uses cgo.
+// Package seccomp turns rules into a BPF program by way of libseccomp. It is the only library
+// package that uses cgo.
 package seccomp
 
 import (

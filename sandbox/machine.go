@@ -57,7 +57,7 @@ func currentSyscall(tid int) int {
 func (m *machine) read(tid int, name string) ([]byte, error) {
 	fd, err := unix.Open(procPath(tid, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", procPath(tid, name), err)
+		return nil, m.looked("open", tid, name, err)
 	}
 	defer unix.Close(fd)
 	if m.buf == nil {
@@ -73,13 +73,21 @@ func (m *machine) read(tid int, name string) ([]byte, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", procPath(tid, name), err)
+			return nil, m.looked("read", tid, name, err)
 		}
 		if got == 0 {
 			return m.buf[:n], nil
 		}
 		n += got
 	}
+}
+
+// looked is the error of a look at a task.
+func (m *machine) looked(op string, tid int, name string, err error) error {
+	if err == unix.EACCES || err == unix.EPERM {
+		err = fmt.Errorf("%w (%w)", kernel.ErrHidden, err)
+	}
+	return fmt.Errorf("%s %s: %w", op, procPath(tid, name), err)
 }
 
 // Maps implements kernel.Host. The result is valid until the next call.

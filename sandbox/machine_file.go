@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -49,7 +50,7 @@ func (m *machine) File(t *kernel.Task, fd int32) (*mm.File, error) {
 	path := procPath(t.TID, "fd/"+num)
 	info, err := m.read(t.TID, "fdinfo/"+num)
 	if err != nil {
-		if alive(t.TID) {
+		if errors.Is(err, unix.ENOENT) && alive(t.TID) {
 			return nil, linux.EBADF
 		}
 		return nil, err

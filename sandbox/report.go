@@ -34,6 +34,7 @@ type Report struct {
 	Refused    uint64               `json:"refused"`  // calls that a limit refused
 	Refusals   []RefusalRecord      `json:"refusals"` // the first of them
 	Verified   uint64               `json:"verified"` // comparisons with the kernel's list
+	Hidden     uint64               `json:"hidden"`   // processes that could not be looked at, so that nothing was decided
 	DriftCount uint64               `json:"drift_count"`
 	Drift      []string             `json:"drift"` // the first of them
 

@@ -30,6 +30,7 @@ type supervisor struct {
 	k       *kernel.Kernel
 	machine *machine
 	report  Report
+	hidden  map[int]bool // processes that cannot be looked at
 	failed  error
 }
 
@@ -123,6 +124,7 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 	}
 	c := kernel.Call{Nr: call.Nr, Args: call.Args, Observable: call.Mechanism == ptrace.Stop}
 	v, err := s.k.Decide(t, c)
+	s.noteHidden(tid)
 	if err != nil {
 		s.fail(linux.SyscallName(call.Nr), tid, err)
 		return s.orKill(ptrace.Action{Kind: ptrace.Continue}), 0
@@ -162,6 +164,7 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 		return ret
 	}
 	res, drift, err := s.k.Complete(t, ret)
+	s.noteHidden(tid)
 	if err != nil {
 		s.fail(linux.SyscallName(call.Nr), tid, err)
 		return ret
@@ -268,6 +271,26 @@ func (s *supervisor) Exec(tid, former int) {
 		return
 	}
 	s.report.Execs++
+	s.noteHidden(tid)
+}
+
+// noteHidden records that a task cannot be looked at. Its calls then run undecided; where they
+// were to be verified, that cannot be had.
+func (s *supervisor) noteHidden(tid int) {
+	t := s.k.Task(tid)
+	if t == nil || !t.Hidden() || s.hidden[t.Group.TGID] {
+		return
+	}
+	if s.hidden == nil {
+		s.hidden = make(map[int]bool)
+	}
+	s.hidden[t.Group.TGID] = true
+	s.report.Hidden++
+	s.log.Warn("not decided", "process", t.Group.TGID, "program", t.Group.Name, "why", kernel.ErrHidden)
+	if s.verify != policy.VerifyOff {
+		s.fail("verify", tid, kernel.ErrHidden)
+		s.killAll()
+	}
 }
 
 // Exiting implements ptrace.Handler.

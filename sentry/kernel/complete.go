@@ -1,11 +1,13 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/mm"
+	"github.com/runsbx/runsbx/sentry/procmaps"
 )
 
 // Drift says that the kernel answered a call otherwise than the model did.
@@ -91,10 +93,14 @@ func hostRefuses(e linux.Errno) bool {
 // adopt takes over the host's answer to a call that the model could not decide.
 func (k *Kernel) adopt(t *Task, got mm.Result) error {
 	s, p := t.space, &t.call
+	if p.call.Nr == linux.SYS_SETRLIMIT || p.call.Nr == linux.SYS_PRLIMIT64 {
+		return k.adoptLimits(t, got)
+	}
+	if s.hidden {
+		return nil
+	}
 	m, g := s.mm, &t.Group.caller
 	switch p.call.Nr {
-	case linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64:
-		return k.adoptLimits(t, got)
 	case linux.SYS_PRCTL:
 		if a := &p.call.Args; got.Errno == 0 && uint32(a[0]) == linux.PR_SET_MEMORY_MERGE {
 			m.SetMemoryMerge(a[1], a[2], a[3], a[4])
@@ -186,10 +192,21 @@ func (k *Kernel) sameFileAt(s *space, a hostarch.Addr, f *mm.File) bool {
 	return ok && v.File != nil && v.File.Dev == f.Dev && v.File.Ino == f.Ino
 }
 
+// maps returns the kernel's list of t's mappings, or nothing where that cannot be seen, which is
+// then remembered.
+func (k *Kernel) maps(t *Task) ([]procmaps.Entry, error) {
+	entries, err := k.host.Maps(t)
+	if errors.Is(err, ErrHidden) {
+		t.space.hidden = true
+		return nil, nil
+	}
+	return entries, err
+}
+
 // reconcile makes the model equal to the kernel's own list of mappings.
 func (k *Kernel) reconcile(t *Task) error {
-	entries, err := k.host.Maps(t)
-	if err != nil {
+	entries, err := k.maps(t)
+	if entries == nil {
 		return err
 	}
 	t.space.mm.Reconcile(entries)
@@ -200,8 +217,8 @@ func (k *Kernel) reconcile(t *Task) error {
 
 // followStacks takes over how far stacks have grown by page faults, which make no call.
 func (k *Kernel) followStacks(t *Task) error {
-	entries, err := k.host.Maps(t)
-	if err != nil {
+	entries, err := k.maps(t)
+	if entries == nil {
 		return err
 	}
 	m := t.space.mm

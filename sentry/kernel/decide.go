@@ -82,7 +82,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 			return Verdict{}, err
 		}
 	}
-	if s.mm.NeedsStack(ext.AddrRange, &t.Group.caller) {
+	if !s.hidden && s.mm.NeedsStack(ext.AddrRange, &t.Group.caller) {
 		if err := k.followStacks(t); err != nil {
 			return Verdict{}, err
 		}
@@ -91,9 +91,14 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	if c.Observable {
 		t.call.undo = s.mm.Snapshot()
 	}
-	res, err := k.apply(t, &c)
-	if err != nil {
-		return Verdict{}, err
+	res := mm.Result{Unsure: true}
+	if !s.hidden {
+		var err error
+		if res, err = k.apply(t, &c); errors.Is(err, ErrHidden) {
+			s.hidden, res = true, mm.Result{Unsure: true}
+		} else if err != nil {
+			return Verdict{}, err
+		}
 	}
 	t.call.result = res
 	k.note(s)

@@ -12,6 +12,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
@@ -37,6 +38,11 @@ type Host interface {
 	// Image returns what the task's exec placed outside the list of mappings.
 	Image(t *Task) (Image, error)
 }
+
+// ErrHidden is what a Host's errors wrap when the kernel does not let us look into a task although
+// it is alive: to an ordinary user, a process that is not dumpable (PR_SET_DUMPABLE, or a program
+// file without read permission) shows nothing.
+var ErrHidden = errors.New("the process is not dumpable, and does not let itself be looked at")
 
 // Image is what exec sets up besides the mappings.
 type Image struct {
@@ -129,7 +135,7 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 		child.space.users++
 		return child, nil
 	}
-	child.space = &space{mm: parent.space.mm.Fork(), users: 1}
+	child.space = &space{mm: parent.space.mm.Fork(), users: 1, hidden: parent.space.hidden}
 	if parent.space.users > 1 || parent.space.dirty {
 		// Other threads' calls may have run before or after the copy was made: the child
 		// is stopped and alone in its address space, so its own list says which.
@@ -158,7 +164,12 @@ func (k *Kernel) Exec(tid, former int) (*Task, error) {
 		k.tasks[tid] = t
 	}
 	t.Group.tasks = 1
-	return t, k.load(t)
+	err := k.load(t)
+	if errors.Is(err, ErrHidden) {
+		t.space.hidden = true
+		err = nil
+	}
+	return t, err
 }
 
 // load gives the task the address space that its exec has made.

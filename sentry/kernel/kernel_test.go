@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -23,6 +24,7 @@ const top = 0x7ffff7ffd000 // the lowest address in use below mmap_base
 // fakeHost is a machine whose tasks have what a test says.
 type fakeHost struct {
 	maps  map[int]string // by thread id; image where there is none
+	hides bool           // the tasks cannot be looked at
 	files map[int32]*mm.File
 }
 
@@ -36,6 +38,9 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 func (h *fakeHost) Segment(*Task, int32) (*mm.File, error) { return nil, linux.EINVAL }
 
 func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
+	if h.hides {
+		return nil, fmt.Errorf("maps: %w", ErrHidden)
+	}
 	text := h.maps[t.TID]
 	if text == "" {
 		text = image
@@ -340,6 +345,31 @@ func TestSeededAddresses(t *testing.T) {
 			t.Errorf("seeds %d and %d give %v", seed, other, a)
 		}
 		seen[a] = seed
+	}
+}
+
+// A process that does not let itself be looked at goes on: its calls run as they are.
+func TestHidden(t *testing.T) {
+	k, task, h := boot(t)
+	h.hides = true
+	task.space.dirty = true // the model has to look
+	v := decide(t, k, task, mmapCall(0x1000))
+	if !task.Hidden() || v.Kind != Observe || !v.Result.Unsure {
+		t.Fatalf("hidden %v, verdict %+v", task.Hidden(), v)
+	}
+	if _, drift, err := k.Complete(task, 0x10000000); drift != nil || err != nil {
+		t.Errorf("drift %v, error %v", drift, err)
+	}
+	if _, _, err := k.Verify(task); !errors.Is(err, ErrHidden) {
+		t.Errorf("verified with %v", err)
+	}
+	child := clone(t, k, task, 200, 0)
+	if !child.Hidden() {
+		t.Error("its child is not hidden")
+	}
+	h.hides = false
+	if _, err := k.Exec(200, 200); err != nil || child.Hidden() {
+		t.Errorf("after exec: hidden %v, error %v", child.Hidden(), err)
 	}
 }
 

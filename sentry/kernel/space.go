@@ -26,6 +26,7 @@ type space struct {
 	pending *Task   // the one task whose call's outcome will be observed
 	waiters []int   // tasks that wait for any of these to end
 	rewrite bool    // the manager's own choice of address differs from the kernel's
+	hidden  bool    // it cannot be looked at (ErrHidden): its calls run as they are
 	dirty   bool    // a call ended in a way that the model cannot know: adopt the kernel's list
 }
 
@@ -132,6 +133,9 @@ func (k *Kernel) release(t *Task) {
 	k.wakeAll(s)
 	t.call = pending{}
 }
+
+// Hidden reports whether t's address space cannot be looked at, so that its calls are not decided.
+func (t *Task) Hidden() bool { return t.space.hidden }
 
 // Last reports whether no task that shares t's address space makes calls any more, but for t.
 func (k *Kernel) Last(t *Task) bool {

@@ -13,10 +13,12 @@ var stressors = []struct {
 	ops  string
 	opts []string
 }{
+	// vm-segv is missing: it traces its own child (PTRACE_TRACEME), and hangs where it cannot, under
+	// strace too. userfaultfd is refused: see TestStressUserfaultfd.
 	{"mmap", "5", []string{"--mmap-bytes", "1M"}},
-	{"mmapmany", "200", nil},
-	{"mmapfork", "1", []string{"--timeout", "3"}},
-	{"mmapfixed", "30", nil},
+	{"mmapmany", "50", nil},
+	{"mmapfork", "1", []string{"--timeout", "1"}},
+	{"mmapfixed", "2", nil},
 	{"mmapaddr", "100", nil},
 	{"mmaphuge", "2", nil},
 	{"mremap", "10", []string{"--mremap-bytes", "1M"}},
@@ -30,22 +32,20 @@ var stressors = []struct {
 	{"munmap", "2", nil},
 	{"vm", "500", []string{"--vm-bytes", "2M"}},
 	{"vm-addr", "2", []string{"--timeout", "20"}},
-	{"vm-segv", "10", nil},
 	{"vm-splice", "500", nil},
 	{"vm-rw", "10", []string{"--vm-rw-bytes", "1M"}},
 	{"shm", "5", []string{"--shm-bytes", "1M", "--shm-objs", "4"}},
 	{"shm-sysv", "5", []string{"--shm-sysv-bytes", "1M", "--shm-sysv-segs", "4"}},
-	{"memfd", "3", []string{"--memfd-bytes", "1M", "--memfd-fds", "16"}},
-	{"mincore", "500", nil},
+	{"memfd", "3", []string{"--memfd-bytes", "2M", "--memfd-fds", "16"}},
+	{"mincore", "100", nil},
 	{"msync", "50", []string{"--msync-bytes", "1M"}},
-	{"msyncmany", "50", nil},
+	{"msyncmany", "1", nil},
 	{"malloc", "2000", []string{"--malloc-bytes", "2M"}},
 	{"fork", "30", nil},
 	{"vfork", "30", nil},
 	{"clone", "20", nil},
 	{"exec", "10", nil},
 	{"pthread", "100", []string{"--pthread-max", "32"}},
-	{"userfaultfd", "2", []string{"--userfaultfd-bytes", "64K"}},
 	{"remap", "3", nil},
 	{"numa", "1", nil},
 	{"physpage", "10", nil},
@@ -111,10 +111,24 @@ func TestStress(t *testing.T) {
 			}
 			program{
 				argv:   append(argv, s.opts...),
+				asUser: s.name == "exec" || s.name == "spawn", // these refuse to run as root
 				verify: "exit",
 				normal: stressLines,
 				want:   "completed",
 			}.check(t)
 		})
+	}
+}
+
+// TestStressUserfaultfd: userfaultfd changes mappings by ioctl, behind the supervisor's back, so it
+// does not exist in the sandbox, as on a kernel built without it. stress-ng skips it.
+func TestStressUserfaultfd(t *testing.T) {
+	t.Parallel()
+	need(t, "stress-ng")
+	dir := base(t)
+	argv := []string{runsbx, "run", "--unconfined", "--", "stress-ng", "--userfaultfd", "1", "--userfaultfd-ops", "1"}
+	r := runBounded(t, argv, dir, program{}.environment(dir), "", 0)
+	if !strings.Contains(r.stderr, "userfaultfd() not supported") {
+		t.Errorf("%+v", r)
 	}
 }

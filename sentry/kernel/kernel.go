@@ -135,7 +135,10 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 		child.space.users++
 		return child, nil
 	}
-	child.space = &space{mm: parent.space.mm.Fork(), users: 1, hidden: parent.space.hidden}
+	child.space = &space{
+		mm: parent.space.mm.Fork(), users: 1,
+		rewrite: parent.space.rewrite, hidden: parent.space.hidden,
+	}
 	if parent.space.users > 1 || parent.space.dirty {
 		// Other threads' calls may have run before or after the copy was made: the child
 		// is stopped and alone in its address space, so its own list says which.

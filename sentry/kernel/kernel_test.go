@@ -330,6 +330,13 @@ func TestSeededAddresses(t *testing.T) {
 		if v.Kind != Rewrite || v.Args[0] != uint64(v.Result.Addr) || v.Args[3]&linux.MAP_FIXED_NOREPLACE == 0 {
 			t.Fatalf("seed %d: %+v", seed, v)
 		}
+		if _, _, err := k.Complete(task, int64(v.Result.Addr)); err != nil {
+			t.Fatal(err)
+		}
+		child := clone(t, k, task, 2, 0)
+		if w := decide(t, k, child, mmapCall(0x1000)); w.Kind != Rewrite || w.Result.Addr != v.Result.Addr-0x1000 {
+			t.Fatalf("seed %d, after fork: %+v", seed, w)
+		}
 		return v.Result.Addr
 	}
 	if a, b := addr(7), addr(7); a != b {

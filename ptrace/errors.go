@@ -1,6 +1,7 @@
 package ptrace
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -52,3 +53,9 @@ func (t *Tracer) ok(op string, tid int, errno unix.Errno) bool {
 	t.fail(&Error{Op: op, TID: tid, Err: errno})
 	return false
 }
+
+// ErrRandomized is what Start's error wraps when Config.NoRandomize cannot be had.
+var ErrRandomized = errors.New("addresses without randomization cannot be had here")
+
+// errTraced is why Start fails in a process that is itself traced.
+var errTraced = errors.New("this process is itself traced, and its children with it: a process has one tracer")

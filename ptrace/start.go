@@ -1,6 +1,7 @@
 package ptrace
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -164,9 +165,29 @@ func (t *Tracer) fork(cfg *Config, link *fdLink) (pid int, err error) {
 	pid, err = syscall.ForkExec(cfg.Path, cfg.Args, &syscall.ProcAttr{Dir: cfg.Dir, Env: env, Files: files, Sys: &attr})
 	runtime.KeepAlive(cfg.Files)
 	if err != nil {
-		return 0, &ExecError{Path: cfg.Path, Err: err}
+		return 0, forkError(cfg.Path, err)
 	}
 	return pid, nil
+}
+
+// forkError tells a program that cannot be executed from a host that does not let us trace: both
+// come back as one errno.
+func forkError(path string, err error) error {
+	if err == syscall.EPERM || err == syscall.ENOSYS {
+		if traced() {
+			return &Error{Op: "PTRACE_TRACEME", Err: errTraced}
+		}
+		if unix.Access(path, unix.X_OK) == nil {
+			return &Error{Op: "PTRACE_TRACEME", Err: err}
+		}
+	}
+	return &ExecError{Path: path, Err: err}
+}
+
+// traced reports whether this process has a tracer.
+func traced() bool {
+	status, err := os.ReadFile("/proc/self/status")
+	return err == nil && bytes.Contains(status, []byte("\nTracerPid:")) && !bytes.Contains(status, []byte("\nTracerPid:\t0\n"))
 }
 
 // noRandomize turns address randomization off for what this thread forks: the personality is the
@@ -177,7 +198,7 @@ func noRandomize() (restore func(), err error) {
 		_, _, errno = unix.Syscall(unix.SYS_PERSONALITY, old|addrNoRandomize, 0, 0)
 	}
 	if errno != 0 {
-		return nil, &Error{Op: "personality(ADDR_NO_RANDOMIZE)", Err: errno}
+		return nil, &Error{Op: "personality(ADDR_NO_RANDOMIZE)", Err: fmt.Errorf("%w: %w", ErrRandomized, errno)}
 	}
 	return func() { unix.Syscall(unix.SYS_PERSONALITY, old, 0, 0) }, nil
 }

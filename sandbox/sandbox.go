@@ -164,6 +164,9 @@ func (c *Cmd) Start() error {
 		if own := sup.failure(); own != nil {
 			return own
 		}
+		if errors.Is(err, ptrace.ErrRandomized) {
+			return &Error{Op: "aslr", Err: err}
+		}
 		return &Error{Op: "start", Err: err}
 	}
 	sup.attach(tracer)
@@ -298,6 +301,15 @@ func (c *Cmd) Signal(sig os.Signal) error {
 		return errors.New("sandbox: not started")
 	}
 	return c.tracer.Signal(unix.Signal(s))
+}
+
+// FirstEnded delivers the wait status of the program's first process as soon as it has ended, which
+// may be before its descendants, and with them Wait, have; nil before Start.
+func (c *Cmd) FirstEnded() <-chan unix.WaitStatus {
+	if c.tracer == nil {
+		return nil
+	}
+	return c.tracer.First()
 }
 
 // Stops delivers the signal of each group stop (job control) of the program's first process, for a

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/runsbx/runsbx/cmd/runsbx/internal/signals"
 	"github.com/runsbx/runsbx/sandbox"
 )
@@ -27,6 +29,7 @@ type forwarder struct {
 	stopped time.Time // when the program last stopped
 	with    syscall.Signal
 	resumed bool // we were stopped with the program and went on
+	leader  bool // we lead a session with a terminal, as the program natively would
 	later   []signals.Event
 }
 
@@ -40,7 +43,32 @@ const (
 )
 
 func newForwarder(cmd *sandbox.Cmd, catcher *signals.Catcher) *forwarder {
-	return &forwarder{cmd: cmd, catcher: catcher, pid: cmd.Pid}
+	return &forwarder{cmd: cmd, catcher: catcher, pid: cmd.Pid, leader: leadsSession() && hasTerminal()}
+}
+
+// leadsSession reports whether this process is the leader of its session.
+func leadsSession() bool {
+	sid, err := unix.Getsid(0)
+	return err == nil && sid == os.Getpid()
+}
+
+// hasTerminal reports whether this process has a controlling terminal.
+func hasTerminal() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
+}
+
+// endSession does what the kernel does when the leader of a session with a terminal ends
+// (disassociate_ctty): what is left in the foreground is hung up on.
+func (f *forwarder) endSession() {
+	if f.leader {
+		syscall.Kill(0, syscall.SIGHUP)
+		syscall.Kill(0, syscall.SIGCONT)
+	}
 }
 
 // run serves signals until done is closed. What is already waiting arrived while the program was
@@ -57,10 +85,14 @@ func (f *forwarder) run(done <-chan struct{}) {
 			waiting = false
 		}
 	}
+	ended := f.cmd.FirstEnded()
 	for {
 		select {
 		case <-done:
 			return
+		case <-ended:
+			ended = nil
+			f.endSession()
 		case e := <-f.catcher.Events():
 			f.serve(e)
 			for len(f.later) > 0 {
@@ -106,8 +138,7 @@ func (f *forwarder) forProgram(e signals.Event) bool {
 			return false // the terminal sends these to the whole group
 		case syscall.SIGHUP:
 			// The group gets it, but a hangup concerns the session's leader first.
-			sid, _, _ := syscall.RawSyscall(syscall.SYS_GETSID, 0, 0, 0)
-			return int(sid) == os.Getpid()
+			return leadsSession()
 		}
 		return true // a timer or a limit of ours, which the program would have inherited
 	}

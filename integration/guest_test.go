@@ -24,7 +24,12 @@ var guestPrograms = []struct {
 	{name: "mlock", want: "mlock: ok,       64 kB"},
 	{name: "shared", want: "seen twice"},
 	{name: "protect", want: "wrong 0"},
+	{name: "exchange", want: "done"},
+	{name: "manymaps", want: "bad 0", verify: "exit"},
 	{name: "threads200", want: "sum 19900"},
+	{name: "caller", want: "lock much"},
+	{name: "hugestack", want: "limit 0: status 0"},
+	{name: "ownfilter", want: "mremap: Function not implemented\nshmat: Device or resource busy"},
 }
 
 func TestGuests(t *testing.T) {
@@ -35,6 +40,10 @@ func TestGuests(t *testing.T) {
 			program{argv: []string{guest(t, g.name)}, status: g.status, want: g.want, verify: g.verify}.check(t)
 		})
 	}
+	t.Run("as many mappings as there may be", func(t *testing.T) {
+		t.Parallel()
+		program{argv: []string{guest(t, "manymaps"), "all"}, want: "as many as expected 1", verify: "exit"}.check(t)
+	})
 	// The same as an ordinary user: other limits bind.
 	for _, name := range []string{"mlock", "shared", "alloca", "fdstress"} {
 		t.Run(name+" as an ordinary user", func(t *testing.T) {

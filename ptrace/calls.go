@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runsbx/runsbx/ptrace/seccomp"
 )
 
 // seccompStop has the Handler decide a call stopped by SECCOMP_RET_TRACE.
@@ -20,6 +22,11 @@ func (t *Tracer) seccompStop(th *thread) {
 		return
 	}
 	th.call = Syscall{Nr: info.nr, Args: info.args, IP: info.ip, SP: info.sp, Mechanism: Stop}
+	if uint32(info.data) != seccomp.TraceData {
+		// A filter of the program's own asks for a tracer, and the program has none.
+		t.act(th, &Action{Kind: Return, Value: -int64(unix.ENOSYS)})
+		return
+	}
 	t.setState(th, asking)
 	t.decide(th)
 }

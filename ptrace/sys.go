@@ -43,7 +43,7 @@ type syscallInfo struct {
 	sp   uint64
 	nr   uint64
 	args [6]uint64
-	_    uint64 // seccomp: ret_data
+	data uint64 // seccomp: ret_data, SECCOMP_RET_DATA of the filter that asked
 }
 
 // notif is struct seccomp_notif.

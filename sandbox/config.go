@@ -36,6 +36,10 @@ func probeConfig() (*mm.Config, error) {
 		return nil, err
 	}
 	c.Overcommit = int(mode)
+	legacy, err := sysctl("vm/legacy_va_layout")
+	c.LegacyLayout = err == nil && legacy != 0
+	randomize, err := sysctl("kernel/randomize_va_space")
+	c.NoRandomize = err == nil && randomize == 0
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return nil, err

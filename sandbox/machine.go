@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -84,7 +85,7 @@ func (m *machine) read(tid int, name string) ([]byte, error) {
 
 // looked is the error of a look at a task.
 func (m *machine) looked(op string, tid int, name string, err error) error {
-	if err == unix.EACCES || err == unix.EPERM {
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
 		err = fmt.Errorf("%w (%w)", kernel.ErrHidden, err)
 	}
 	return fmt.Errorf("%s %s: %w", op, procPath(tid, name), err)
@@ -105,18 +106,48 @@ func (m *machine) Limits(t *kernel.Task) (limits.Rlimits, error) {
 	var l limits.Rlimits
 	for _, x := range [...]struct {
 		resource int
+		name     string
 		to       *uint64
 	}{
-		{unix.RLIMIT_AS, &l.AS}, {unix.RLIMIT_DATA, &l.Data},
-		{unix.RLIMIT_STACK, &l.Stack}, {unix.RLIMIT_MEMLOCK, &l.MemLock},
+		{unix.RLIMIT_AS, "Max address space", &l.AS}, {unix.RLIMIT_DATA, "Max data size", &l.Data},
+		{unix.RLIMIT_STACK, "Max stack size", &l.Stack}, {unix.RLIMIT_MEMLOCK, "Max locked memory", &l.MemLock},
 	} {
 		var r unix.Rlimit
-		if err := unix.Prlimit(t.TID, x.resource, nil, &r); err != nil {
-			return l, fmt.Errorf("prlimit: %w", err)
+		err := unix.Prlimit(t.TID, x.resource, nil, &r)
+		if err == unix.EPERM {
+			// It is another user's, and we lack CAP_SYS_RESOURCE: /proc shows it to everybody.
+			r, err = m.shownLimit(t.TID, x.name)
+		}
+		if err != nil {
+			return l, fmt.Errorf("limits of thread %d: %w", t.TID, err)
 		}
 		*x.to = r.Cur
+		if x.resource == unix.RLIMIT_DATA {
+			l.DataMax = r.Max
+		}
 	}
 	return l, nil
+}
+
+// shownLimit returns a limit by its name in /proc/TID/limits.
+func (m *machine) shownLimit(tid int, name string) (r unix.Rlimit, err error) {
+	b, err := m.read(tid, "limits")
+	if err != nil {
+		return r, err
+	}
+	_, rest, _ := bytes.Cut(b, []byte(name))
+	fields := bytes.Fields(rest) // soft, hard, unit; then the next limit
+	if len(fields) < 2 {
+		return r, fmt.Errorf("no %q in %s", name, procPath(tid, "limits"))
+	}
+	for i, to := range []*uint64{&r.Cur, &r.Max} {
+		if string(fields[i]) == "unlimited" {
+			*to = linux.RLIM_INFINITY
+		} else if *to, err = strconv.ParseUint(string(fields[i]), 10, 64); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
 }
 
 // Capability numbers (include/uapi/linux/capability.h).
@@ -127,6 +158,9 @@ const (
 	capSysNice     = 23
 	capSysResource = 24
 )
+
+// initUserNS is the machine's first user namespace (PROC_USER_INIT_INO).
+const initUserNS = "user:[4026531837]"
 
 // Creds implements kernel.Host.
 func (m *machine) Creds(t *kernel.Task) (mm.Creds, error) {
@@ -141,6 +175,16 @@ func (m *machine) Creds(t *kernel.Task) (mm.Creds, error) {
 	caps, err := strconv.ParseUint(string(rest[:16]), 16, 64)
 	if err != nil {
 		return mm.Creds{}, err
+	}
+	if caps != 0 {
+		// Those in a user namespace of its own decide nothing about memory (capable()).
+		ns, err := os.Readlink(procPath(t.TID, "ns/user"))
+		if err != nil {
+			return mm.Creds{}, m.looked("readlink", t.TID, "ns/user", err)
+		}
+		if ns != initUserNS {
+			caps = 0
+		}
 	}
 	has := func(c uint) bool { return caps>>c&1 != 0 }
 	return mm.Creds{
@@ -191,7 +235,14 @@ func (m *machine) Image(t *kernel.Task) (kernel.Image, error) {
 }
 
 // Segment implements kernel.Host.
-func (m *machine) Segment(_ *kernel.Task, id int32) (*mm.File, error) {
+func (m *machine) Segment(t *kernel.Task, id int32) (*mm.File, error) {
+	theirs, err := os.Readlink(procPath(t.TID, "ns/ipc"))
+	if err != nil {
+		return nil, m.looked("readlink", t.TID, "ns/ipc", err)
+	}
+	if ours, err := os.Readlink("/proc/self/ns/ipc"); err != nil || ours != theirs {
+		return nil, linux.EINVAL // its identifiers say nothing to us
+	}
 	var desc unix.SysvShmDesc
 	if _, err := unix.SysvShmCtl(int(id), unix.IPC_STAT, &desc); err != nil {
 		if errno, ok := err.(unix.Errno); ok {

@@ -46,13 +46,17 @@ func (m *machine) File(t *kernel.Task, fd int32) (*mm.File, error) {
 	if fd < 0 {
 		return nil, linux.EBADF
 	}
-	num := strconv.Itoa(int(fd))
-	path := procPath(t.TID, "fd/"+num)
-	info, err := m.read(t.TID, "fdinfo/"+num)
+	f, err := m.openFile(t.TID, strconv.Itoa(int(fd)))
+	if errors.Is(err, unix.ENOENT) && alive(t.TID) {
+		return nil, linux.EBADF // closed, perhaps by another thread while we looked
+	}
+	return f, err
+}
+
+func (m *machine) openFile(tid int, num string) (*mm.File, error) {
+	path := procPath(tid, "fd/"+num)
+	info, err := m.read(tid, "fdinfo/"+num)
 	if err != nil {
-		if errors.Is(err, unix.ENOENT) && alive(t.TID) {
-			return nil, linux.EBADF
-		}
 		return nil, err
 	}
 	flags, err := fdinfoFlags(info)
@@ -64,7 +68,7 @@ func (m *machine) File(t *kernel.Task, fd int32) (*mm.File, error) {
 	}
 	ofd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, m.looked("open", tid, "fd/"+num, err)
 	}
 	defer unix.Close(ofd)
 	var st unix.Statx_t
@@ -75,7 +79,7 @@ func (m *machine) File(t *kernel.Task, fd int32) (*mm.File, error) {
 	if err := unix.Fstatfs(ofd, &fs); err != nil {
 		return nil, fmt.Errorf("fstatfs %s: %w", path, err)
 	}
-	name, err := os.Readlink(path)
+	name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(ofd))
 	if err != nil {
 		return nil, err
 	}

@@ -303,7 +303,11 @@ func (s *supervisor) Exiting(tid int) {
 	}
 	// A thread that ends by itself has returned from its last call. One that is killed may have
 	// been killed in it, before it took effect.
-	s.k.Leave(t, currentSyscall(tid))
+	nr := currentSyscall(tid)
+	s.k.Leave(t, nr)
+	if nr == linux.SYS_EXECVE || nr == linux.SYS_EXECVEAT {
+		return // an exec that failed too late to return has left half of the new image
+	}
 	if s.verify == policy.VerifyOff || s.failed != nil || !s.k.Last(t) || !t.Settled() {
 		return
 	}

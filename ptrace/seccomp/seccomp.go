@@ -17,7 +17,7 @@ type Act uint8
 const (
 	// Allow lets the call run untouched.
 	Allow Act = iota
-	// Trace stops the thread for its tracer (SECCOMP_RET_TRACE).
+	// Trace stops the thread for its tracer (SECCOMP_RET_TRACE), with TraceData.
 	Trace
 	// Notify asks the filter's listener (SECCOMP_RET_USER_NOTIF).
 	Notify
@@ -55,6 +55,9 @@ type Rule struct {
 	Errno uint16 // for Act Errno
 	Conds []Cond
 }
+
+// TraceData tells Trace's stops from those that filters of the program's own ask for.
+const TraceData = 0x5278
 
 // Filter is a set of rules. Calls that no rule matches get Default. Calls by another ABI than
 // x86-64's own (int 0x80, x32) are answered with ENOSYS.
@@ -145,7 +148,7 @@ func action(a Act, errno uint16) (libseccomp.ScmpAction, error) {
 	case Allow:
 		return libseccomp.ActAllow, nil
 	case Trace:
-		return libseccomp.ActTrace, nil
+		return libseccomp.ActTrace.SetReturnCode(TraceData), nil
 	case Notify:
 		return libseccomp.ActNotify, nil
 	case Errno:

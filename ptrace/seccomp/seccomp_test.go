@@ -17,7 +17,7 @@ type data struct {
 
 const (
 	retAllow  = unix.SECCOMP_RET_ALLOW
-	retTrace  = unix.SECCOMP_RET_TRACE
+	retTrace  = unix.SECCOMP_RET_TRACE | TraceData
 	retNotify = unix.SECCOMP_RET_USER_NOTIF
 	retErrno  = unix.SECCOMP_RET_ERRNO
 	retKill   = unix.SECCOMP_RET_KILL_PROCESS

@@ -11,6 +11,9 @@ import (
 func (k *Kernel) apply(t *Task, c *Call) (mm.Result, error) {
 	m, g, a := t.space.mm, &t.Group.caller, &c.Args
 	addr := hostarch.Addr(a[0])
+	if err := k.refreshCaller(t, c); err != nil {
+		return mm.Result{}, err
+	}
 	switch c.Nr {
 	case linux.SYS_MMAP:
 		return k.mmap(t, c)
@@ -31,7 +34,7 @@ func (k *Kernel) apply(t *Task, c *Call) (mm.Result, error) {
 	case linux.SYS_MADVISE:
 		return m.MAdvise(g, addr, a[1], int(int32(a[2]))), nil
 	case linux.SYS_MLOCK, linux.SYS_MLOCK2, linux.SYS_MLOCKALL, linux.SYS_MUNLOCK, linux.SYS_MUNLOCKALL:
-		return k.mlock(t, c)
+		return k.mlock(t, c), nil
 	case linux.SYS_MSYNC:
 		res := m.MSync(g, addr, a[1], uint64(int32(a[2])))
 		res.Unsure = false // whether the file can be synced, the kernel says; no VMA changes by it
@@ -53,7 +56,7 @@ func (k *Kernel) apply(t *Task, c *Call) (mm.Result, error) {
 		return m.MapShadowStack(g, addr, a[1], uint64(uint32(a[2]))), nil
 	case linux.SYS_PERSONALITY:
 		if persona := uint64(uint32(a[0])); persona != linux.PERSONALITY_QUERY {
-			g.Personality = persona
+			t.personality = persona
 		}
 		return mm.Result{}, nil
 	case linux.SYS_PRCTL:
@@ -78,36 +81,28 @@ func (k *Kernel) mmap(t *Task, c *Call) (mm.Result, error) {
 		}
 		args.File = f
 	}
-	if args.Flags&linux.MAP_LOCKED != 0 || args.Flags&linux.MAP_FIXED != 0 {
-		if err := k.refreshCreds(t); err != nil {
-			return mm.Result{}, err
-		}
-	}
 	t.call.mmap = args
 	return t.space.mm.MMap(&t.Group.caller, args), nil
 }
 
-// mlock decides the calls that lock, which depend on the capabilities of the moment.
-func (k *Kernel) mlock(t *Task, c *Call) (mm.Result, error) {
-	if err := k.refreshCreds(t); err != nil {
-		return mm.Result{}, err
-	}
+// mlock decides the calls that lock.
+func (k *Kernel) mlock(t *Task, c *Call) mm.Result {
 	m, g, a := t.space.mm, &t.Group.caller, &c.Args
 	switch c.Nr {
 	case linux.SYS_MLOCK:
-		return lock(m, g, a, 0), nil
+		return lock(m, g, a, 0)
 	case linux.SYS_MLOCK2:
 		flags := uint64(uint32(a[2]))
 		if flags&^linux.MLOCK_ONFAULT != 0 {
-			return mm.Result{Errno: linux.EINVAL}, nil
+			return mm.Result{Errno: linux.EINVAL}
 		}
-		return lock(m, g, a, flags), nil
+		return lock(m, g, a, flags)
 	case linux.SYS_MLOCKALL:
-		return m.MLockAll(g, uint64(uint32(a[0]))), nil
+		return m.MLockAll(g, uint64(uint32(a[0])))
 	case linux.SYS_MUNLOCK:
-		return m.MUnlock(g, hostarch.Addr(a[0]), a[1]), nil
+		return m.MUnlock(g, hostarch.Addr(a[0]), a[1])
 	}
-	return m.MUnlockAll(g), nil
+	return m.MUnlockAll(g)
 }
 
 // lock locks a range. Where only faulting the pages in can tell the errno, the VMAs are locked all
@@ -124,17 +119,19 @@ func lock(m *mm.MemoryManager, g *mm.Caller, a *[6]uint64, flags uint64) mm.Resu
 // prctl decides the options that concern mappings.
 func (k *Kernel) prctl(t *Task, c *Call) mm.Result {
 	a := &c.Args
-	switch a[0] {
+	switch uint32(a[0]) { // an int: the kernel ignores the upper half
 	case linux.PR_SET_MDWE:
 		return t.space.mm.SetMDWE(a[1], a[2], a[3], a[4])
 	}
 	return mm.Result{Unsure: true}
 }
 
-// refreshCreds looks at the process's capabilities again. Under no_new_privs, which the whole
-// tree has, they can only have shrunk, so a process without any is not looked at.
-func (k *Kernel) refreshCreds(t *Task) error {
-	if t.Group.caller.Creds == (mm.Creds{}) {
+// refreshCaller makes the process's record of its caller that of task t at this moment: each
+// thread has its own personality and capabilities, and may drop and regain the latter (seteuid(2))
+// without a call that is stopped. They are looked at where the decision can depend on them.
+func (k *Kernel) refreshCaller(t *Task, c *Call) error {
+	t.Group.caller.Personality = t.personality
+	if !k.credsMatter(t, c) {
 		return nil
 	}
 	creds, err := k.host.Creds(t)
@@ -143,4 +140,29 @@ func (k *Kernel) refreshCreds(t *Task) error {
 	}
 	t.Group.caller.Creds = creds
 	return nil
+}
+
+// lowAddr is above every vm.mmap_min_addr, below which only a privileged caller may map.
+const lowAddr = 1 << 20
+
+// credsMatter reports whether the call's outcome can depend on capabilities.
+func (k *Kernel) credsMatter(t *Task, c *Call) bool {
+	a := &c.Args
+	switch c.Nr {
+	case linux.SYS_MLOCK, linux.SYS_MLOCK2, linux.SYS_MLOCKALL, linux.SYS_MBIND:
+		return true
+	case linux.SYS_MMAP:
+		fixed := a[3]&(linux.MAP_FIXED|linux.MAP_FIXED_NOREPLACE) != 0
+		if a[3]&linux.MAP_LOCKED != 0 || fixed && a[0] < lowAddr {
+			return true
+		}
+	case linux.SYS_MREMAP:
+		if a[3]&linux.MREMAP_FIXED != 0 && a[4] < lowAddr {
+			return true
+		}
+	case linux.SYS_BRK, linux.SYS_SHMAT, linux.SYS_REMAP_FILE_PAGES, linux.SYS_IO_SETUP:
+	default:
+		return false
+	}
+	return t.space.mm.Locks()
 }

@@ -67,6 +67,17 @@ func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 		return got, nil, k.adopt(t, got)
 	case p.result.Errno == got.Errno && (got.Errno != 0 || p.result.Addr == got.Addr):
 		return p.result, nil, k.settleMerge(t)
+	case s.descriptorShared(&p.call):
+		// Another thread may have put another file behind the descriptor after we looked: the
+		// kernel's answer is about what it found.
+		if p.result.Errno == 0 {
+			s.mm.Restore(p.undo)
+		}
+		s.dirty = true
+		if s.quiet(t) {
+			return got, nil, k.reconcile(t)
+		}
+		return got, nil, nil
 	case p.result.Errno == 0 && hostRefuses(got.Errno):
 		// The model has no objection, but the machine is short of something. Nothing was
 		// changed, so the model forgets that it had agreed.
@@ -144,31 +155,49 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 }
 
 // adoptLimits reads the limits again after a call that may have changed them, its own or, with
-// prlimit64, those of another process.
+// prlimit64, those of another process. A program in a pid namespace of its own has other names for
+// processes than we do, so then all are read.
 func (k *Kernel) adoptLimits(t *Task, got mm.Result) error {
 	if got.Errno != 0 {
 		return nil
 	}
-	target := t
-	if pid := int(int32(t.call.call.Args[0])); t.call.call.Nr == linux.SYS_PRLIMIT64 && pid != 0 {
-		if target = k.tasks[pid]; target == nil {
-			return nil // outside the sandbox
+	if a := &t.call.call.Args; t.call.call.Nr == linux.SYS_PRLIMIT64 && int32(a[0]) != 0 {
+		if a[2] == 0 {
+			return nil // it only asked
 		}
+		for _, o := range k.tasks {
+			if err := k.readLimits(o); err != nil && o != t {
+				continue // it is ending, or its own next call will say
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	lim, err := k.host.Limits(target)
+	return k.readLimits(t)
+}
+
+func (k *Kernel) readLimits(t *Task) error {
+	lim, err := k.host.Limits(t)
 	if err != nil {
 		return err
 	}
-	target.Group.caller.Limits = lim
+	t.Group.caller.Limits = lim
 	return nil
+}
+
+// descriptorShared reports whether the call maps a file by a descriptor that other threads may
+// exchange meanwhile.
+func (s *space) descriptorShared(c *Call) bool {
+	return c.Nr == linux.SYS_MMAP && c.Args[3]&linux.MAP_ANONYMOUS == 0 && s.users > 1
 }
 
 // settleMerge adopts the kernel's list where how VMAs merged cannot be known: after a Guess, and
 // when a file was mapped beside another mapping of it, since they merge only when both came from
-// one open file description.
+// one open file description. And it does so where the file may not be the one that was looked at.
 func (k *Kernel) settleMerge(t *Task) error {
 	p, s := &t.call, t.space
-	if !p.result.Guess && !k.fileNeighbours(t) {
+	if !p.result.Guess && !k.fileNeighbours(t) && !s.descriptorShared(&p.call) {
 		return nil
 	}
 	s.dirty = true

@@ -155,7 +155,7 @@ func callExtent(c *Call) extent {
 		linux.SYS_SET_MEMPOLICY_HOME_NODE, linux.SYS_REMAP_FILE_PAGES:
 		return at(a[0], a[1])
 	case linux.SYS_PRCTL:
-		if a[0] == linux.PR_SET_VMA {
+		if uint32(a[0]) == linux.PR_SET_VMA {
 			return at(a[2], a[3])
 		}
 	case linux.SYS_PERSONALITY, linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64:

@@ -87,7 +87,8 @@ type Task struct {
 	space *space
 	call  pending // decided, and its outcome is not known yet
 
-	leaving bool // it is about to end
+	personality uint64 // each thread has its own
+	leaving     bool   // it is about to end
 }
 
 // ThreadGroup is one process.
@@ -122,7 +123,7 @@ func (k *Kernel) Start(tid int) (*Task, error) {
 
 // Clone adds the child that parent made with these clone flags (kernel_clone, copy_mm).
 func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) {
-	child := &Task{TID: childTID}
+	child := &Task{TID: childTID, personality: parent.personality}
 	if flags&linux.CLONE_THREAD != 0 {
 		child.Group = parent.Group
 		child.Group.tasks++
@@ -191,22 +192,23 @@ func (k *Kernel) load(t *Task) error {
 		return err
 	}
 	t.Group.Name = img.Name
-	t.Group.caller.Personality = img.Personality
+	t.personality = img.Personality
 	info := mm.SeedInfo{
 		StartBrk: img.StartBrk, Brk: img.StartBrk, StartData: img.StartData, EndData: img.EndData,
 		StackLimit:  t.Group.caller.Limits.Stack,
-		NoRandomize: img.Personality&linux.ADDR_NO_RANDOMIZE != 0,
+		NoRandomize: img.Personality&linux.ADDR_NO_RANDOMIZE != 0 || k.cfg.NoRandomize,
 		Inherit:     before,
 	}
-	if img.Personality&linux.ADDR_COMPAT_LAYOUT != 0 || t.Group.caller.Limits.Stack == linux.RLIM_INFINITY {
-		info.Layout = mm.BottomUp // mmap_is_legacy
+	// x86's mmap_is_legacy. Unlike elsewhere, an unlimited stack does not ask for it.
+	if img.Personality&linux.ADDR_COMPAT_LAYOUT != 0 || k.cfg.LegacyLayout {
+		info.Layout = mm.BottomUp
 	}
 	if err := t.space.mm.Seed(entries, info); err != nil {
 		return err
 	}
-	if k.seeded && info.Layout == mm.TopDown {
+	if base := t.space.mm.MmapBase(); k.seeded && info.Layout == mm.TopDown && base != 0 {
 		t.space.rewrite = true
-		t.space.mm.SetMmapBase(seededBase(t.space.mm.MmapBase(), k.seed))
+		t.space.mm.SetMmapBase(seededBase(base, k.seed))
 	}
 	k.note(t.space)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
@@ -213,6 +214,38 @@ func TestChosenRangeInFlight(t *testing.T) {
 	}
 	if v := decide(t, k, two, mmapCall(0x1000)); v.Kind != Observe || v.Result.Addr != top-0x1000 {
 		t.Errorf("mmap afterwards: %+v", v)
+	}
+}
+
+// Another thread may exchange a descriptor between our look at it and the kernel's: then the
+// kernel's answer is about another file, and is not drift.
+func TestExchangedDescriptor(t *testing.T) {
+	for name, tc := range map[string]struct {
+		file *mm.File // what we saw; nil is a closed descriptor
+		ret  int64
+		maps string // what the kernel mapped
+	}{
+		"opened meanwhile": {nil, top - 0x1000, "7ffff7ffc000-7ffff7ffd000 r--p 00000000 fe:00 9 /other\n"},
+		"closed meanwhile": {&mm.File{Dev: 0xfe00, Ino: 8, Readable: true}, -int64(linux.EBADF), ""},
+		"another file":     {&mm.File{Dev: 0xfe00, Ino: 8, Readable: true}, top - 0x1000, "7ffff7ffc000-7ffff7ffd000 r--p 00000000 fe:00 9 /other\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, one, h := boot(t)
+			clone(t, k, one, 101, threadFlags)
+			if tc.file != nil {
+				h.files[7] = tc.file
+			}
+			c := mmapCall(0x1000)
+			c.Args[2], c.Args[3], c.Args[4] = linux.PROT_READ, linux.MAP_PRIVATE, 7
+			decide(t, k, one, c)
+			h.maps[100] = strings.Replace(image, "7ffff7ffd000-", tc.maps+"7ffff7ffd000-", 1)
+			if _, drift, err := k.Complete(one, tc.ret); drift != nil || err != nil {
+				t.Fatalf("drift %v, error %v", drift, err)
+			}
+			if drift, done, err := k.Verify(one); drift != nil || !done || err != nil {
+				t.Errorf("drift %v, done %v, error %v", drift, done, err)
+			}
+		})
 	}
 }
 

@@ -39,9 +39,12 @@ func (r *Refusal) Error() string {
 // linux.RLIM_INFINITY where there is none.
 type Rlimits struct {
 	AS, Data, Stack, MemLock uint64
+
+	DataMax uint64 // the hard limit of Data, which decides when the soft one is 0
 }
 
 // Unlimited returns Rlimits without a bound.
 func Unlimited() Rlimits {
-	return Rlimits{linux.RLIM_INFINITY, linux.RLIM_INFINITY, linux.RLIM_INFINITY, linux.RLIM_INFINITY}
+	const none = linux.RLIM_INFINITY
+	return Rlimits{AS: none, Data: none, Stack: none, MemLock: none, DataMax: none}
 }

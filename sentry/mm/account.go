@@ -59,7 +59,7 @@ func (m *MemoryManager) mayExpandVM(c *Caller, f Flags, pages uint64) *limits.Re
 	if m.totals.DataVM+pages <= hostarch.Pages(limit) {
 		return nil
 	}
-	if limit == 0 && m.totals.DataVM+pages <= hostarch.Pages(c.DataMax) {
+	if limit == 0 && m.totals.DataVM+pages <= hostarch.Pages(c.Limits.DataMax) {
 		return nil // valgrind runs its client with a soft limit of 0
 	}
 	return refusal(limits.Data, m.totals.DataVM, pages, limit)
@@ -101,6 +101,10 @@ func accountable(file *File, f Flags) bool {
 
 // canMlock reports whether the caller may lock anything at all (can_do_mlock).
 func (c *Caller) canMlock() bool { return c.Limits.MemLock != 0 || c.Creds.IPCLock }
+
+// Locks reports whether anything is locked, or will be: then CAP_IPC_LOCK may decide more calls
+// than those that lock.
+func (m *MemoryManager) Locks() bool { return m.totals.LockedVM != 0 || m.defFlags&VM_LOCKED != 0 }
 
 // mlockFutureOK returns the refusal (EAGAIN) when length bytes more of memory that is locked,
 // as the flags say, exceed RLIMIT_MEMLOCK (mlock_future_ok).

@@ -32,7 +32,7 @@ func TestLimitsRefuse(t *testing.T) {
 		{"RLIMIT_DATA", func(m *MemoryManager, c *Caller) { c.Limits.Data = pg }, mmapOp(0, 2, rw, private), linux.ENOMEM, limits.Data},
 		{"RLIMIT_DATA is not for read-only", func(m *MemoryManager, c *Caller) { c.Limits.Data = pg }, mmapOp(0, 2, 1, private), 0, ""},
 		{"RLIMIT_DATA is not for shared", func(m *MemoryManager, c *Caller) { c.Limits.Data = pg }, mmapOp(0, 2, rw, sharedAn), 0, ""},
-		{"RLIMIT_DATA 0 below a hard limit", func(m *MemoryManager, c *Caller) { c.Limits.Data, c.DataMax = 0, 2*pg }, mmapOp(0, 2, rw, private), 0, ""},
+		{"RLIMIT_DATA 0 below a hard limit", func(m *MemoryManager, c *Caller) { c.Limits.Data, c.Limits.DataMax = 0, 2*pg }, mmapOp(0, 2, rw, private), 0, ""},
 		{"RLIMIT_DATA of brk", func(m *MemoryManager, c *Caller) { c.Limits.Data = pg }, brkOp(2), 0, limits.Data},
 		{"MAP_LOCKED without a limit", func(m *MemoryManager, c *Caller) { c.Limits.MemLock = 0 }, mmapOp(0, 2, rw, private|linux.MAP_LOCKED), linux.EPERM, limits.MemLock},
 		{"MAP_LOCKED past the limit", func(m *MemoryManager, c *Caller) { c.Limits.MemLock = pg }, mmapOp(0, 2, rw, private|linux.MAP_LOCKED), linux.EAGAIN, limits.MemLock},

@@ -190,7 +190,8 @@ func startLive(t *testing.T, mode string, files ...*os.File) *live {
 	if mode != "unprivileged" && os.Geteuid() == 0 {
 		l.c.Creds = Creds{IPCLock: true, SysRawIO: true, SysResource: true, SysAdmin: true, SysNice: true}
 	}
-	l.c.Limits, l.c.DataMax = l.getLimits(), linux.RLIM_INFINITY
+	l.c.Limits = l.getLimits()
+	l.c.Limits.DataMax = linux.RLIM_INFINITY
 	l.call(syscall.SYS_GETPID) // it runs, and its heap is there
 	l.m = New(liveConfig())
 	brk := hostarch.Addr(l.call(syscall.SYS_BRK, 0))

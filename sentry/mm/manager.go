@@ -54,7 +54,6 @@ type Caller struct {
 	Limits      limits.Rlimits
 	Creds       Creds
 	Personality uint64
-	DataMax     uint64    // the hard RLIMIT_DATA, bytes; only read when the soft one is 0
 	Commit      Committer // may refuse more committed memory; nil = nobody does
 }
 

@@ -172,7 +172,13 @@ func (m *MemoryManager) deriveBases(s SeedInfo) {
 	}
 	if m.mmapBase == 0 {
 		if stack, ok := m.vmas.Last(); ok && stack.Value.Flags&VM_GROWSDOWN != 0 {
-			if top, ok := m.vmas.Prev(stack.Start); ok && top.Start >= m.unmappedBase() {
+			below, lowest := stack.Start, m.unmappedBase()
+			if s.StackLimit != 0 {
+				// With a huge stack, the program itself may lie above.
+				highest := m.highestBase(s.StackLimit, false)
+				below, lowest = min(below, highest), min(lowest, highest-mmapRandom)
+			}
+			if top, ok := m.vmas.Prev(below); ok && top.Start >= lowest {
 				m.mmapBase = hostarch.Addr(top.End)
 			}
 		}
@@ -180,18 +186,26 @@ func (m *MemoryManager) deriveBases(s SeedInfo) {
 	if s.NoRandomize {
 		m.legacyBase = hostarch.Addr(m.unmappedBase())
 	} else if s.StackLimit != 0 && m.mmapBase != 0 {
-		highest := uint64(m.cfg.TaskSize) - m.stackRoom(s.StackLimit)
+		highest := m.highestBase(s.StackLimit, true)
 		m.legacyBase = hostarch.Addr(m.unmappedBase() + highest - uint64(m.mmapBase))
 	}
 }
 
-// stackRoom is what a randomized layout keeps free for the stack: its limit, its own
+// mmapRandom is more than mmap_base is randomized by (vm.mmap_rnd_bits), with room for what an
+// exec maps.
+const mmapRandom = 1<<(28+hostarch.PageShift) + 1<<30
+
+// highestBase is mmap_base before its randomization. Above it the stack has its limit, its own
 // randomization and its guard, between 128 MB and five sixths of all (mmap_base).
-func (m *MemoryManager) stackRoom(limit uint64) uint64 {
+func (m *MemoryManager) highestBase(limit uint64, randomized bool) uint64 {
 	const stackRandom = 0x3fffff << hostarch.PageShift
-	room := limit
-	if pad := stackRandom + m.cfg.StackGuardGap; room+pad > room {
+	room, pad := limit, m.cfg.StackGuardGap
+	if randomized {
+		pad += stackRandom
+	}
+	if room+pad > room {
 		room += pad
 	}
-	return min(max(room, 128<<20), uint64(m.cfg.TaskSize)/6*5)
+	room = min(max(room, 128<<20), uint64(m.cfg.TaskSize)/6*5)
+	return hostarch.PageAlign(uint64(m.cfg.TaskSize) - room)
 }

@@ -28,6 +28,8 @@ type Config struct {
 	Overcommit      int           // vm.overcommit_memory
 	NoShadowStack   bool          // the kernel has no map_shadow_stack at all: ENOSYS
 	CPUs            int           // possible cpus, which size AIO rings; 0 = unknown
+	LegacyLayout    bool          // vm.legacy_va_layout: every program is laid out bottom-up
+	NoRandomize     bool          // kernel.randomize_va_space is 0
 	Memory          uint64        // RAM and swap together, pages: overcommit mode 0 refuses more at once; 0 = unknown
 }
 

@@ -128,7 +128,7 @@ func (w *world) start(privileged bool) (*run, error) {
 	if privileged {
 		r.c.Creds = mm.Creds{IPCLock: true, SysRawIO: true, SysResource: true, SysAdmin: true, SysNice: true}
 	}
-	r.c.DataMax = linux.RLIM_INFINITY
+	r.c.Limits.DataMax = linux.RLIM_INFINITY
 	if r.c.Limits, err = hardLimits(); err != nil {
 		return nil, err
 	}

@@ -30,14 +30,26 @@ func procPath(tid int, name string) string {
 	return "/proc/" + strconv.Itoa(tid) + "/" + name
 }
 
-// alive reports whether the thread exists and is not a zombie.
-func alive(tid int) bool {
+// dying reports whether the thread is past the point where it can return to its program: it has
+// been killed, or is exiting.
+func dying(tid int) bool {
 	b, err := os.ReadFile(procPath(tid, "stat"))
 	if err != nil {
-		return false
+		return true
 	}
-	i := bytes.LastIndexByte(b, ')')
-	return i >= 0 && i+2 < len(b) && b[i+2] != 'Z' && b[i+2] != 'X'
+	const (
+		flagsField  = 9 - 3 // of proc(5), counted from the state, which follows the name
+		pfExiting   = 0x4
+		pfSignaled  = 0x400
+		zombieState = 'Z'
+		deadState   = 'X'
+	)
+	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(fields) <= flagsField || fields[0][0] == zombieState || fields[0][0] == deadState {
+		return true
+	}
+	flags, err := strconv.ParseUint(string(fields[flagsField]), 10, 64)
+	return err != nil || flags&(pfExiting|pfSignaled) != 0
 }
 
 // currentSyscall returns the number of the system call that a stopped thread is in, or -1.
@@ -85,6 +97,9 @@ func (m *machine) read(tid int, name string) ([]byte, error) {
 
 // looked is the error of a look at a task.
 func (m *machine) looked(op string, tid int, name string, err error) error {
+	if errors.Is(err, unix.ESRCH) {
+		err = fmt.Errorf("%w (%w)", kernel.ErrGone, err)
+	}
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
 		err = fmt.Errorf("%w (%w)", kernel.ErrHidden, err)
 	}
@@ -97,8 +112,27 @@ func (m *machine) Maps(t *kernel.Task) ([]procmaps.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.entries, err = procmaps.AppendParse(m.entries[:0], b)
-	return m.entries, err
+	if m.entries, err = procmaps.AppendParse(m.entries[:0], b); err != nil {
+		return nil, err
+	}
+	// The list of a task that is killed meanwhile ends early, without an error. If the task still
+	// has an address space after the list was read, all of it was there.
+	if !hasMappings(t.TID) {
+		return nil, fmt.Errorf("read %s: %w", procPath(t.TID, "maps"), kernel.ErrGone)
+	}
+	return m.entries, nil
+}
+
+// hasMappings reports whether the task still has an address space.
+func hasMappings(tid int) bool {
+	fd, err := unix.Open(procPath(tid, "maps"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var b [1]byte
+	n, err := unix.Read(fd, b[:])
+	return n == 1 && err == nil
 }
 
 // Limits implements kernel.Host.

@@ -47,7 +47,7 @@ func (m *machine) File(t *kernel.Task, fd int32) (*mm.File, error) {
 		return nil, linux.EBADF
 	}
 	f, err := m.openFile(t.TID, strconv.Itoa(int(fd)))
-	if errors.Is(err, unix.ENOENT) && alive(t.TID) {
+	if errors.Is(err, unix.ENOENT) && !dying(t.TID) {
 		return nil, linux.EBADF // closed, perhaps by another thread while we looked
 	}
 	return f, err

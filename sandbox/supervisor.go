@@ -68,10 +68,11 @@ func (s *supervisor) attach(t *ptrace.Tracer) {
 // fail records the first failure and ends the tree: a process whose address space is not known
 // must not go on. The lock is held.
 func (s *supervisor) fail(op string, tid int, err error) {
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
-		if !alive(tid) {
-			return // it was killed meanwhile, and its end is about to be reported
-		}
+	if errors.Is(err, kernel.ErrGone) {
+		return // it was killed meanwhile, and its end is about to be reported
+	}
+	if (errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT)) && dying(tid) {
+		return
 	}
 	if s.failed == nil {
 		s.failed = &Error{Op: op, TID: tid, Err: err}
@@ -330,7 +331,9 @@ func (s *supervisor) Exited(tid int, _ unix.WaitStatus) {
 func (s *supervisor) Proved(tid int) {
 	s.mu.Lock()
 	defer s.unlock(0)
-	if t := s.k.Task(tid); t != nil {
+	// A thread that was killed in its call has not made it, perhaps; its end is reported next, and
+	// then the kernel's list says.
+	if t := s.k.Task(tid); t != nil && !dying(tid) {
 		s.k.Settle(t)
 	}
 }

@@ -207,18 +207,26 @@ func (k *Kernel) settleMerge(t *Task) error {
 	return nil
 }
 
+// fileNeighbours reports whether t's new mapping of a file lies beside one that it would be merged
+// with if both came from one open file description.
 func (k *Kernel) fileNeighbours(t *Task) bool {
-	p, s := &t.call, t.space
+	p, m := &t.call, t.space.mm
 	if p.call.Nr != linux.SYS_MMAP || p.mmap.File == nil || !p.mmap.File.UnsureIdentity {
 		return false
 	}
-	r := p.extent.AddrRange
-	return k.sameFileAt(s, r.Start-1, p.mmap.File) || k.sameFileAt(s, r.End, p.mmap.File)
+	r, v, ok := m.Find(p.extent.Start)
+	if !ok {
+		return false
+	}
+	left, lv, hasLeft := m.Find(r.Start - 1)
+	right, rv, hasRight := m.Find(r.End)
+	return hasLeft && continues(left, lv, v) || hasRight && continues(r, v, rv) && right.Start == r.End
 }
 
-func (k *Kernel) sameFileAt(s *space, a hostarch.Addr, f *mm.File) bool {
-	_, v, ok := s.mm.Find(a)
-	return ok && v.File != nil && v.File.Dev == f.Dev && v.File.Ino == f.Ino
+// continues reports whether b, which starts where a's range r ends, shows as a's continuation.
+func continues(r hostarch.AddrRange, a, b mm.VMA) bool {
+	return a.File != nil && b.File != nil && a.File.Dev == b.File.Dev && a.File.Ino == b.File.Ino &&
+		a.Flags == b.Flags && a.PgOff+hostarch.Pages(r.Length()) == b.PgOff
 }
 
 // maps returns the kernel's list of t's mappings, or nothing where that cannot be seen, which is

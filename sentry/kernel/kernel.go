@@ -44,6 +44,10 @@ type Host interface {
 // file without read permission) shows nothing.
 var ErrHidden = errors.New("the process is not dumpable, and does not let itself be looked at")
 
+// ErrGone is what a Host's errors wrap when the task has no address space any more: it has been
+// killed, and its end is about to be reported.
+var ErrGone = errors.New("the task is ending")
+
 // Image is what exec sets up besides the mappings.
 type Image struct {
 	StartData, EndData hostarch.Addr // the program's data segment

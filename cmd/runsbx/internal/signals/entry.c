@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define NSIGNALS 65
@@ -14,9 +15,26 @@ static unsigned char ignored[NSIGNALS];
 static unsigned char closed[3];
 static volatile int out = -1;
 
+// What Go's runtime needs to start, with room to spare. Below it, it aborts with a trace and status 2.
+#define NEEDED_AS (1536UL << 20)
+#define NEEDED_DATA (192UL << 20)
+
+// require ends the process with one line when a limit that it inherited is too low for itself.
+static void require(int resource, rlim_t needed, const char *line)
+{
+	struct rlimit l;
+	if (getrlimit(resource, &l) == 0 && l.rlim_cur < needed) {
+		ssize_t n = write(2, line, strlen(line));
+		(void)n;
+		_exit(125);
+	}
+}
+
 // look runs before Go's runtime starts, which installs handlers and opens closed standard streams.
 __attribute__((constructor)) static void look(void)
 {
+	require(RLIMIT_AS, NEEDED_AS, "runsbx: the limit on address space (ulimit -v) is below the 1.5G that runsbx itself needs\n");
+	require(RLIMIT_DATA, NEEDED_DATA, "runsbx: the limit on data (ulimit -d) is below the 192M that runsbx itself needs\n");
 	for (int sig = 1; sig < NSIGNALS; sig++) {
 		struct sigaction sa;
 		if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)

@@ -121,3 +121,23 @@ print("done")`},
 		})
 	}
 }
+
+// TestLowLimits: a limit that is too low for runsbx itself gets one line and status 125.
+func TestLowLimits(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]string{
+		"address space": `ulimit -v 400000; exec "$@"`,
+		"data":          `ulimit -d 60000; exec "$@"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := base(t)
+			argv := []string{"sh", "-c", script, "sh", runsbx, "run", "--", "touch", "ran"}
+			r := runBounded(t, argv, dir, program{}.environment(dir), "", 0)
+			if r.status != "exit 125" || r.stdout != "" {
+				t.Errorf("%s, stdout %q", r.status, r.stdout)
+			}
+			oneLine(t, r.stderr)
+		})
+	}
+}

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { N = 1500, MOST = 100000 };
+enum { N = 5000, MOST = 100000 };
 static char *at[MOST];
 
 int main(int argc, char **argv)

@@ -66,6 +66,7 @@ func hasTerminal() bool {
 // (disassociate_ctty): what is left in the foreground is hung up on.
 func (f *forwarder) endSession() {
 	if f.leader {
+		f.catcher.Ignore(syscall.SIGHUP) // ours, which must not end us once nothing is caught any more
 		syscall.Kill(0, syscall.SIGHUP)
 		syscall.Kill(0, syscall.SIGCONT)
 	}

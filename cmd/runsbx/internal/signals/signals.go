@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -137,6 +138,13 @@ func (c *Catcher) read(fd int, unblocked chan<- struct{}) {
 
 // Events delivers the caught signals. It is closed some time after Release.
 func (c *Catcher) Events() <-chan Event { return c.events }
+
+// Ignore ignores sig from now on, also after Release. It is called from the goroutine that calls
+// Release.
+func (c *Catcher) Ignore(sig syscall.Signal) {
+	c.sigs = slices.DeleteFunc(c.sigs, func(s syscall.Signal) bool { return s == sig })
+	signal.Ignore(sig)
+}
 
 // Release gives the signals their default action again.
 func (c *Catcher) Release() {

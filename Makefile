@@ -12,7 +12,7 @@ export PATH := $(PATH):$(dir $(GO))
 # (see .ci/deps).
 BUILD_PACKAGES = gcc:gcc libc6-dev:/usr/include/stdlib.h pkg-config:pkg-config \
 	libseccomp-dev:/usr/include/seccomp.h ca-certificates:/etc/ssl/certs/ca-certificates.crt
-TEST_PACKAGES = binutils:ar g++:g++ make:make git:git perl:perl python3:python3 nodejs:node \
+TEST_PACKAGES = binutils:ar xz-utils:xz g++:g++ make:make git:git perl:perl python3:python3 nodejs:node \
 	default-jdk-headless:javac sqlite3:sqlite3 postgresql:/usr/lib/postgresql/*/bin/initdb \
 	redis-server:redis-server redis-tools:redis-benchmark \
 	stress-ng:stress-ng strace:strace util-linux:setpriv procps:ps bash:bash

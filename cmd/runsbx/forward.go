@@ -42,8 +42,10 @@ const (
 	resumeGrace = 20 * time.Millisecond
 )
 
-func newForwarder(cmd *sandbox.Cmd, catcher *signals.Catcher) *forwarder {
-	return &forwarder{cmd: cmd, catcher: catcher, pid: cmd.Pid, leader: leadsSession() && hasTerminal()}
+// newForwarder returns the forwarder of a started program. leader says whether we led a session with
+// a terminal before the start: the terminal may have gone away since.
+func newForwarder(cmd *sandbox.Cmd, catcher *signals.Catcher, leader bool) *forwarder {
+	return &forwarder{cmd: cmd, catcher: catcher, pid: cmd.Pid, leader: leader}
 }
 
 // leadsSession reports whether this process is the leader of its session.

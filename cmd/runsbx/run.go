@@ -82,10 +82,11 @@ func supervise(cmd *sandbox.Cmd) result {
 	if err != nil {
 		return failed(fmt.Errorf("signals: %w", err))
 	}
+	leader := leadsSession() && hasTerminal()
 	err = cmd.Start()
 	undo()
 	if err == nil {
-		f := newForwarder(cmd, catcher)
+		f := newForwarder(cmd, catcher, leader)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

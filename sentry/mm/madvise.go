@@ -74,7 +74,7 @@ func (m *MemoryManager) madviseWalk(start, end uint64, visit func(seg segment.Se
 		lo, hi := max(start, seg.Start), min(end, seg.End)
 		res := visit(seg, lo, hi)
 		if res.Errno != 0 {
-			res.Partial = done
+			res.Partial = res.Partial || done
 			return res
 		}
 		if res.Unsure {
@@ -127,15 +127,17 @@ func (m *MemoryManager) madviseVMA(seg segment.Segment[VMA], lo, hi uint64, advi
 	}
 	part := clip(seg, lo, hi).Value
 	part.Flags = flags
-	if errno := m.modifyOne(seg, lo, hi, part); errno != 0 {
-		res := m.splitFailed(errno)
-		if errno == linux.ENOMEM {
-			res.Errno = linux.EAGAIN // "a kernel resource was temporarily unavailable"
-			res.Refusal.Errno = linux.EAGAIN
-		}
-		return res
+	return againFor(m.modifyOne(seg, lo, hi, part))
+}
+
+// againFor turns ENOMEM into EAGAIN, as madvise_vma_behavior does: "a kernel resource was
+// temporarily unavailable".
+func againFor(res Result) Result {
+	if res.Errno == linux.ENOMEM {
+		res.Errno = linux.EAGAIN
+		res.Refusal.Errno = linux.EAGAIN
 	}
-	return succeeded(0)
+	return res
 }
 
 func refuseIf(bad bool) Result {

@@ -168,9 +168,8 @@ func (m *MemoryManager) setPolicy(start, end uint64, change func(old uint64) (ui
 		}
 		part := clip(seg, lo, hi).Value
 		part.Rare = part.Rare.with(func(r *Rare) { r.Policy = policy })
-		if errno := m.modifyOne(seg, lo, hi, part); errno != 0 {
-			res := m.splitFailed(errno)
-			res.Partial = changed
+		if res := m.modifyOne(seg, lo, hi, part); res.Errno != 0 {
+			res.Partial = res.Partial || changed
 			return res
 		}
 		changed = true
@@ -218,12 +217,7 @@ func (m *MemoryManager) SetAnonName(c *Caller, addr hostarch.Addr, length uint64
 			return succeeded(0)
 		}
 		v.Rare = v.Rare.with(func(r *Rare) { r.Name = name })
-		if errno := m.modifyOne(seg, lo, hi, v); errno == linux.ENOMEM {
-			return failed(linux.EAGAIN)
-		} else if errno != 0 {
-			return failed(errno)
-		}
-		return succeeded(0)
+		return againFor(m.modifyOne(seg, lo, hi, v))
 	})
 }
 

@@ -191,29 +191,6 @@ func (m *MemoryManager) mergeBoundary(addr uint64) {
 	m.vmas.Update(prev.Start, prev.Start, next.End, prev.Value)
 }
 
-// modify gives the mapped range [start, end) new attributes, VMA by VMA, as the kernel's loops
-// around vma_modify do: each part is merged with its neighbours or split off. newVMA is handed
-// the part of a VMA that lies in the range and returns its new value; it must not touch the
-// address space. The totals follow the flags.
-//
-// ENOMEM means that a split would exceed vm.max_map_count, and other errnos that a VMA refuses
-// to be split; the VMAs below that one are changed already.
-func (m *MemoryManager) modify(start, end uint64, newVMA func(seg segment.Segment[VMA]) VMA) linux.Errno {
-	for start < end {
-		seg, ok := m.vmas.Find(start)
-		if !ok || seg.Start >= end {
-			return 0
-		}
-		lo, hi := max(seg.Start, start), min(seg.End, end)
-		part := clip(seg, lo, hi)
-		if errno := m.modifyOne(seg, lo, hi, newVMA(part)); errno != 0 {
-			return errno
-		}
-		start = hi
-	}
-	return 0
-}
-
 // modifyOne gives the part [start, end) of the VMA seg the value v, whose offset is that of
 // start (vma_modify, vma_merge_existing_range):
 //
@@ -223,9 +200,9 @@ func (m *MemoryManager) modify(start, end uint64, newVMA func(seg segment.Segmen
 //	[prev)[ next extends  )     right: next takes the part, seg shrinks or goes
 //	[ prev takes all      )     both
 //	[prev)[a)[part)[b)[next)    none:  split
-func (m *MemoryManager) modifyOne(seg segment.Segment[VMA], start, end uint64, v VMA) linux.Errno {
+func (m *MemoryManager) modifyOne(seg segment.Segment[VMA], start, end uint64, v VMA) Result {
 	if v == clip(seg, start, end).Value {
-		return 0
+		return succeeded(0)
 	}
 	old := seg.Value.Flags
 	part := segment.Segment[VMA]{Start: start, End: end, Value: v}
@@ -267,20 +244,20 @@ func (m *MemoryManager) modifyOne(seg segment.Segment[VMA], start, end uint64, v
 		next.Value.Anon = anon
 		m.vmas.Update(next.Start, start, next.End, next.Value)
 	default:
-		if errno := m.splitOut(seg, start, end); errno != 0 {
-			return errno
+		if res := m.splitOut(seg, start, end); res.Errno != 0 {
+			return res
 		}
 		m.vmas.Update(start, start, end, v)
 	}
 	pages := hostarch.Pages(end - start)
 	m.unaccount(old, pages)
 	m.account(v.Flags, pages)
-	return 0
+	return succeeded(0)
 }
 
 // splitOut splits seg so that [start, end) is a VMA of its own, first at start and then at end. When
 // the second split is refused, the first one stays, as in vma_modify.
-func (m *MemoryManager) splitOut(seg segment.Segment[VMA], start, end uint64) linux.Errno {
+func (m *MemoryManager) splitOut(seg segment.Segment[VMA], start, end uint64) Result {
 	split := false
 	for _, at := range [...]uint64{start, end} {
 		if at <= seg.Start || at >= seg.End {
@@ -292,10 +269,12 @@ func (m *MemoryManager) splitOut(seg segment.Segment[VMA], start, end uint64) li
 		}
 		if errno != 0 {
 			m.loose = m.loose || split
-			return errno
+			res := m.splitFailed(errno)
+			res.Partial = split
+			return res
 		}
 		m.splitAt(at)
 		split = true
 	}
-	return 0
+	return succeeded(0)
 }

@@ -122,9 +122,10 @@ func (m *MemoryManager) lockRange(start, end uint64, add Flags) Result {
 			return Result{Errno: linux.ENOMEM, Partial: changed}
 		}
 		hi := min(seg.End, end)
-		did, errno := m.lockOne(seg, start, hi, add)
-		if errno != 0 {
-			return Result{Errno: errno, Refusal: m.splitFailed(errno).Refusal, Partial: changed}
+		did, res := m.lockOne(seg, start, hi, add)
+		if res.Errno != 0 {
+			res.Partial = res.Partial || changed
+			return res
 		}
 		changed = changed || did
 		start = hi
@@ -134,15 +135,15 @@ func (m *MemoryManager) lockRange(start, end uint64, add Flags) Result {
 
 // lockOne sets the lock flags of the part [start, end) of one VMA to add, where it is memory that
 // can be locked at all, and reports whether they changed (mlock_fixup).
-func (m *MemoryManager) lockOne(seg segment.Segment[VMA], start, end uint64, add Flags) (bool, linux.Errno) {
+func (m *MemoryManager) lockOne(seg segment.Segment[VMA], start, end uint64, add Flags) (bool, Result) {
 	v := clip(seg, start, end).Value
 	flags := v.Flags&^vmLockedMask | add
 	if flags == v.Flags || !v.canLock() {
-		return false, 0
+		return false, succeeded(0)
 	}
 	v.Flags = flags
-	errno := m.modifyOne(seg, start, end, v)
-	return errno == 0, errno
+	res := m.modifyOne(seg, start, end, v)
+	return res.Errno == 0, res
 }
 
 // MLockAll locks what is mapped (MCL_CURRENT), what will be (MCL_FUTURE), or both (sys_mlockall).

@@ -97,7 +97,7 @@ func (m *MemoryManager) protectRange(c *Caller, start, end, prot uint64, pkey in
 			res = m.protectOne(c, seg, start, hi, flags)
 		}
 		if res.Errno != 0 {
-			res.Partial = changed
+			res.Partial = res.Partial || changed
 			return res
 		}
 		changed = changed || flags != seg.Value.Flags
@@ -141,8 +141,8 @@ func (m *MemoryManager) protectOne(c *Caller, seg segment.Segment[VMA], start, e
 	}
 	v := clip(seg, start, end).Value
 	v.Flags = flags
-	if errno := m.modifyOne(seg, start, end, v); errno != 0 {
-		return m.splitFailed(errno)
+	if res := m.modifyOne(seg, start, end, v); res.Errno != 0 {
+		return res
 	}
 	if old&(VM_WRITE|VM_SHARED|VM_LOCKED) == VM_LOCKED && flags&VM_WRITE != 0 {
 		m.populate(start, end) // locked memory is copied now rather than on a fault

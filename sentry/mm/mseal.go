@@ -29,9 +29,8 @@ func (m *MemoryManager) MSeal(c *Caller, addr hostarch.Addr, length, flags uint6
 		hi := min(seg.End, end)
 		part := clip(seg, start, hi).Value
 		part.Flags |= VM_SEALED
-		if errno := m.modifyOne(seg, start, hi, part); errno != 0 {
-			res := m.splitFailed(errno)
-			res.Partial = changed
+		if res := m.modifyOne(seg, start, hi, part); res.Errno != 0 {
+			res.Partial = res.Partial || changed
 			return res
 		}
 		changed = changed || !seg.Value.isSealed()

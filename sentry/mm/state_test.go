@@ -39,10 +39,7 @@ func TestFork(t *testing.T) {
 	mmapOp(at(4), 2, 0, fixed)(m, c)
 	mmapOp(at(8), 2, 1, fixed|linux.MAP_LOCKED)(m, c)
 	mmapOp(at(12), 2, rw, fixed)(m, c)
-	m.modify(uint64(at(12)), uint64(at(14)), func(s segment.Segment[VMA]) VMA {
-		s.Value.Flags |= VM_DONTCOPY
-		return s.Value
-	})
+	m.MAdvise(c, at(12), 2*pg, linux.MADV_DONTFORK)
 	m.defFlags, m.mdwe = VM_LOCKED|VM_NOHUGEPAGE, true
 	parent := m.show()
 	n := m.Fork()

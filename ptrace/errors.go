@@ -54,8 +54,9 @@ func (t *Tracer) ok(op string, tid int, errno unix.Errno) bool {
 	return false
 }
 
-// ErrRandomized is what Start's error wraps when Config.NoRandomize cannot be had.
-var ErrRandomized = errors.New("addresses without randomization cannot be had here")
+// ErrPersonality is what Start's error wraps when the program's personality cannot be changed as
+// Config asks for.
+var ErrPersonality = errors.New("the personality cannot be changed here")
 
 // errTraced is why Start fails in a process that is itself traced.
 var errTraced = errors.New("this process is itself traced, and its children with it: a process has one tracer")

@@ -31,13 +31,16 @@ type Config struct {
 	// Restart lists calls that the filter notifies and that the kernel itself never lets a
 	// signal interrupt. Waiting for the notification can be interrupted; these calls are then
 	// made again after the signal's handler, and the program does not notice.
-	Restart     []uint64
-	NoRandomize bool // run with ADDR_NO_RANDOMIZE
-	ExitStops   bool // report Handler.Exiting
-	Handler     Handler
-}
+	Restart []uint64
 
-const addrNoRandomize = 0x0040000
+	// The program's personality(2) is ours with these flags set and cleared, such as
+	// ADDR_NO_RANDOMIZE and ADDR_COMPAT_LAYOUT. What must be changed and cannot be is an error that
+	// wraps ErrPersonality.
+	SetPersonality, ClearPersonality uint32
+
+	ExitStops bool // report Handler.Exiting
+	Handler   Handler
+}
 
 // Start starts the program and returns when its first image is in place, the filter is on,
 // Handler.Exec has been called for it, and it runs. No helper process is needed:
@@ -155,13 +158,11 @@ func (t *Tracer) fork(cfg *Config, link *fdLink) (pid int, err error) {
 	if env == nil {
 		env = syscall.Environ()
 	}
-	if cfg.NoRandomize {
-		restore, err := noRandomize()
-		if err != nil {
-			return 0, err
-		}
-		defer restore()
+	restore, err := changePersonality(cfg.SetPersonality, cfg.ClearPersonality)
+	if err != nil {
+		return 0, err
 	}
+	defer restore()
 	pid, err = syscall.ForkExec(cfg.Path, cfg.Args, &syscall.ProcAttr{Dir: cfg.Dir, Env: env, Files: files, Sys: &attr})
 	runtime.KeepAlive(cfg.Files)
 	if err != nil {
@@ -190,15 +191,23 @@ func traced() bool {
 	return err == nil && bytes.Contains(status, []byte("\nTracerPid:")) && !bytes.Contains(status, []byte("\nTracerPid:\t0\n"))
 }
 
-// noRandomize turns address randomization off for what this thread forks: the personality is the
-// thread's own, and is inherited.
-func noRandomize() (restore func(), err error) {
-	old, _, errno := unix.Syscall(unix.SYS_PERSONALITY, 0xffffffff, 0, 0)
+// changePersonality sets and clears flags for what this thread forks: the personality is the
+// thread's own, and is inherited. Containers may forbid the call, so that it is not made for nothing.
+func changePersonality(set, clear uint32) (restore func(), err error) {
+	if set|clear == 0 {
+		return func() {}, nil
+	}
+	const query = 0xffffffff
+	old, _, errno := unix.Syscall(unix.SYS_PERSONALITY, query, 0, 0)
+	wanted := old&^uintptr(clear) | uintptr(set)
+	if errno == 0 && wanted == old {
+		return func() {}, nil
+	}
 	if errno == 0 {
-		_, _, errno = unix.Syscall(unix.SYS_PERSONALITY, old|addrNoRandomize, 0, 0)
+		_, _, errno = unix.Syscall(unix.SYS_PERSONALITY, wanted, 0, 0)
 	}
 	if errno != 0 {
-		return nil, &Error{Op: "personality(ADDR_NO_RANDOMIZE)", Err: fmt.Errorf("%w: %w", ErrRandomized, errno)}
+		return nil, &Error{Op: fmt.Sprintf("personality(%#x)", wanted), Err: fmt.Errorf("%w: %w", ErrPersonality, errno)}
 	}
 	return func() { unix.Syscall(unix.SYS_PERSONALITY, old, 0, 0) }, nil
 }

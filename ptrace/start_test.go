@@ -139,6 +139,8 @@ func TestSameAsNative(t *testing.T) {
 	})
 }
 
+const addrNoRandomize = 0x0040000
+
 // TestNoRandomize compares the address space with the one that setarch -R gives.
 func TestNoRandomize(t *testing.T) {
 	setarch, err := exec.LookPath("setarch")
@@ -152,7 +154,7 @@ func TestNoRandomize(t *testing.T) {
 	if err != nil {
 		t.Skip("no ADDR_NO_RANDOMIZE here:", err)
 	}
-	cfg := Config{Path: "/bin/cat", Args: []string{"/bin/cat", "/proc/self/maps"}, Env: env, NoRandomize: true}
+	cfg := Config{Path: "/bin/cat", Args: []string{"/bin/cat", "/proc/self/maps"}, Env: env, SetPersonality: addrNoRandomize}
 	eachLink(t, func(t *testing.T) {
 		wantOut(t, run(t, cfg.with(&counter{})), string(want), 0)
 	})

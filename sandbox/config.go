@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runsbx/runsbx/sandbox/policy"
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/mm"
@@ -142,4 +143,19 @@ func chosen(path string) string {
 func fileExists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// personalityFor returns the flags of personality(2) that a program needs set and cleared at its
+// start, so that the kernel lays it out as the policy says.
+func personalityFor(p *policy.Policy) (set, clear uint32) {
+	if p.ASLR != policy.ASLROn {
+		set |= linux.ADDR_NO_RANDOMIZE
+	}
+	switch p.Layout {
+	case policy.LayoutTopDown:
+		clear |= linux.ADDR_COMPAT_LAYOUT
+	case policy.LayoutBottomUp, policy.LayoutLegacy:
+		set |= linux.ADDR_COMPAT_LAYOUT
+	}
+	return set, clear
 }

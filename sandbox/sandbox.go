@@ -146,14 +146,16 @@ func (c *Cmd) Start() error {
 		c.closeAll()
 		return &Error{Op: "seccomp filter", Err: err}
 	}
+	set, clear := personalityFor(&c.Policy)
 	tracer, err := ptrace.Start(ptrace.Config{
 		Path: c.Path, Args: c.argv(), Env: c.environ(), Dir: c.Dir, Files: files,
 		SysProcAttr: c.SysProcAttr,
 		Filter:      filter,
 		Restart:     neverInterrupted(),
-		NoRandomize: c.Policy.ASLR != policy.ASLROn,
 		ExitStops:   c.Policy.Verify != policy.VerifyOff,
 		Handler:     sup,
+
+		SetPersonality: set, ClearPersonality: clear,
 	})
 	if err != nil {
 		c.closeAll()
@@ -164,8 +166,8 @@ func (c *Cmd) Start() error {
 		if own := sup.failure(); own != nil {
 			return own
 		}
-		if errors.Is(err, ptrace.ErrRandomized) {
-			return &Error{Op: "aslr", Err: err}
+		if errors.Is(err, ptrace.ErrPersonality) {
+			return &Error{Op: "--aslr or --layout", Err: err}
 		}
 		return &Error{Op: "start", Err: err}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/runsbx/runsbx/sandbox/policy"
 	"github.com/runsbx/runsbx/sentry/kernel"
 	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
 )
 
 // supervisor is where ptrace and the model of the kernel meet: it is the ptrace.Handler that has
@@ -55,6 +56,17 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	s.k = kernel.New(cfg, s.machine)
 	if c.Policy.ASLR == policy.ASLRSeed {
 		s.k.SetSeed(c.Policy.Seed)
+	}
+	switch c.Policy.Layout {
+	case policy.LayoutTopDown:
+		s.k.SetLayout(mm.TopDown)
+	case policy.LayoutBottomUp:
+		s.k.SetLayout(mm.BottomUp)
+	case policy.LayoutLegacy:
+		s.k.SetLayout(mm.Legacy)
+	}
+	if n, ok := c.Policy.Limits["map-count"]; ok {
+		s.k.SetMapCount(n)
 	}
 	return s, nil
 }
@@ -142,7 +154,7 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 		a = ptrace.Action{Kind: ptrace.Rewrite, Args: v.Args}
 	case kernel.Refuse:
 		s.record(t, &c, &v)
-		a = ptrace.Action{Kind: ptrace.Return, Value: -int64(v.Result.Errno)}
+		a = ptrace.Action{Kind: ptrace.Return, Value: v.Result.Value()}
 	}
 	return s.orKill(a), 0
 }

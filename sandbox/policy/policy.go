@@ -5,6 +5,8 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // ASLRMode says who chooses addresses at random.
@@ -83,12 +85,10 @@ var ErrNotBuilt = errors.New("not built yet")
 func (p *Policy) Check() error {
 	missing := func(what string) error { return fmt.Errorf("%s: %w", what, ErrNotBuilt) }
 	switch {
-	case len(p.Limits) > 0:
-		return missing("limits")
+	case p.unbuiltLimit() != "":
+		return missing("--limit " + p.unbuiltLimit())
 	case p.Overcommit != "":
 		return missing("overcommit modes")
-	case p.Layout != LayoutDefault && p.Layout != LayoutTopDown:
-		return missing("this layout")
 	case p.WX != WXAllow:
 		return missing("W^X")
 	case len(p.ReadWrite) > 0 || len(p.ReadOnly) > 0 || p.Net:
@@ -97,4 +97,14 @@ func (p *Policy) Check() error {
 		return missing("injection")
 	}
 	return nil
+}
+
+// unbuiltLimit returns the first limit, by name, that this version does not have, or "".
+func (p *Policy) unbuiltLimit() string {
+	for _, name := range slices.Sorted(maps.Keys(p.Limits)) {
+		if name != "map-count" {
+			return name
+		}
+	}
+	return ""
 }

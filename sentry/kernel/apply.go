@@ -110,8 +110,7 @@ func (k *Kernel) mlock(t *Task, c *Call) mm.Result {
 func lock(m *mm.MemoryManager, g *mm.Caller, a *[6]uint64, flags uint64) mm.Result {
 	res := m.MLock(g, hostarch.Addr(a[0]), a[1], flags)
 	if res.Unsure {
-		m.AdoptMLock(g, hostarch.Addr(a[0]), a[1], flags)
-		return mm.Result{}
+		return m.AdoptMLock(g, hostarch.Addr(a[0]), a[1], flags)
 	}
 	return res
 }

@@ -88,7 +88,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		}
 	}
 	t.call = pending{call: c, extent: ext}
-	if c.Observable {
+	if c.Observable || k.ownMapCount {
 		t.call.undo = s.mm.Snapshot()
 	}
 	res := mm.Result{Unsure: true}
@@ -99,6 +99,10 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		} else if err != nil {
 			return Verdict{}, err
 		}
+	}
+	if why := k.refusal(s, &c, ext, res); why != nil {
+		s.mm.Restore(t.call.undo)
+		return Verdict{Kind: Refuse, Result: refused(&c, res, why)}, nil
 	}
 	t.call.result = res
 	k.note(s)

@@ -62,8 +62,11 @@ type Kernel struct {
 	host   Host
 	seeded bool
 	seed   uint64
-	tasks  map[int]*Task
-	wake   []int // tasks whose wait is over; see TakeWakeups
+	layout *mm.Layout // nil: as each exec has it
+	// ownMapCount: cfg.MaxMapCount is below the host's, so that the host does not enforce it.
+	ownMapCount bool
+	tasks       map[int]*Task
+	wake        []int // tasks whose wait is over; see TakeWakeups
 
 	// Peaks over all processes so far.
 	Peaks Peaks
@@ -83,6 +86,20 @@ func New(cfg *mm.Config, host Host) *Kernel {
 // SetSeed makes every address that the manager chooses follow from seed. It is called before the
 // first task.
 func (k *Kernel) SetSeed(seed uint64) { k.seeded, k.seed = true, seed }
+
+// SetLayout makes every search for free addresses go as l says. It is called before the first task.
+func (k *Kernel) SetLayout(l mm.Layout) { k.layout = &l }
+
+// SetMapCount lets no address space have more than n VMAs, as vm.max_map_count does, unless the
+// host's own limit is lower. It is called before the first task.
+func (k *Kernel) SetMapCount(n uint64) {
+	if n >= uint64(k.cfg.MaxMapCount) {
+		return
+	}
+	cfg := *k.cfg
+	cfg.MaxMapCount = int(n)
+	k.cfg, k.ownMapCount = &cfg, true
+}
 
 // Task is one thread.
 type Task struct {
@@ -210,9 +227,13 @@ func (k *Kernel) load(t *Task) error {
 	if err := t.space.mm.Seed(entries, info); err != nil {
 		return err
 	}
-	if base := t.space.mm.MmapBase(); k.seeded && info.Layout == mm.TopDown && base != 0 {
+	if m := t.space.mm; k.layout != nil && *k.layout != info.Layout {
 		t.space.rewrite = true
-		t.space.mm.SetMmapBase(seededBase(base, k.seed))
+		m.SetLayout(*k.layout)
+	}
+	if m := t.space.mm; k.seeded && m.MmapBase() != 0 {
+		t.space.rewrite = true
+		m.SetMmapBase(seededBase(m.MmapBase(), m.Layout(), k.seed))
 	}
 	k.note(t.space)
 	return nil
@@ -236,18 +257,23 @@ func (k *Kernel) TakeWakeups() []int {
 	return w
 }
 
-// seedSpan is how far below its natural place a seeded mmap_base may lie: 2^28 pages, the width
-// of the kernel's own randomization (vm.mmap_rnd_bits).
+// seedSpan is how far from its natural place a seeded mmap_base may lie: 2^28 pages, the width of the
+// kernel's own randomization (vm.mmap_rnd_bits).
 const seedSpan = 1 << 28
 
-// seededBase returns the page-aligned mmap_base that follows from seed.
-func seededBase(base hostarch.Addr, seed uint64) hostarch.Addr {
+// seededBase returns the page-aligned mmap_base that follows from seed: below the natural one where
+// the search goes down from it, else above.
+func seededBase(base hostarch.Addr, l mm.Layout, seed uint64) hostarch.Addr {
 	// splitmix64: neighbouring seeds give unrelated layouts.
 	z := seed + 0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	z ^= z >> 31
-	return base - hostarch.Addr(z%seedSpan)<<hostarch.PageShift
+	off := hostarch.Addr(z%seedSpan) << hostarch.PageShift
+	if l == mm.TopDown {
+		return base - off
+	}
+	return base + off
 }
 
 // note keeps the peaks.

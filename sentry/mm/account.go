@@ -132,6 +132,30 @@ func (m *MemoryManager) mapCountRefusal(more int) *limits.Refusal {
 	}
 }
 
+// MapRefusal returns why no further VMA may be made, nil when one may (do_mmap's check of
+// sysctl_max_map_count, which lets the last one be one too many).
+func (m *MemoryManager) MapRefusal() *limits.Refusal {
+	if m.totals.MapCount > m.cfg.MaxMapCount {
+		return m.mapCountRefusal(1)
+	}
+	return nil
+}
+
+// SplitRefusal returns why VMAs may not be split at the ends of r, nil when they may, or need not be
+// (split_vma).
+func (m *MemoryManager) SplitRefusal(r hostarch.AddrRange) *limits.Refusal {
+	splits := 0
+	for _, addr := range [...]hostarch.Addr{r.Start, r.End} {
+		if seg, ok := m.vmas.At(uint64(addr)); ok && seg.Start != uint64(addr) {
+			splits++
+		}
+	}
+	if splits > 0 && m.totals.MapCount+splits > m.cfg.MaxMapCount {
+		return m.mapCountRefusal(splits)
+	}
+	return nil
+}
+
 // failed and refused are the two ways to say no.
 func failed(e linux.Errno) Result         { return Result{Errno: e} }
 func refused(r *limits.Refusal) Result    { return Result{Errno: r.Errno, Refusal: r} }

@@ -104,6 +104,8 @@ func (m *MemoryManager) spaceRefusal(length uint64) *limits.Refusal {
 func (m *MemoryManager) searchByKind(q areaRequest) area {
 	f := q.file
 	switch {
+	case m.layout == Legacy && (f == nil || f.Kind != Hugetlb):
+		return m.search(q) // nothing was aligned for huge pages then
 	case f == nil && q.flags&linux.MAP_SHARED != 0: // also MAP_SHARED_VALIDATE
 		return m.shmemArea(q)
 	case f == nil:
@@ -223,8 +225,11 @@ func (m *MemoryManager) hugetlbArea(q areaRequest) area {
 
 // search looks in the direction of the layout (mm_get_unmapped_area_vmflags).
 func (m *MemoryManager) search(q areaRequest) area {
-	if m.layout == TopDown {
+	switch {
+	case m.layout == TopDown:
 		return m.searchTopDown(q)
+	case m.layout == Legacy && q.flags&linux.MAP_32BIT == 0 && q.alignMask() == 0:
+		return m.searchLegacy(q)
 	}
 	return m.searchBottomUp(q)
 }
@@ -277,8 +282,8 @@ func (m *MemoryManager) searchBottomUp(q areaRequest) area {
 	if q.flags&linux.MAP_FIXED != 0 {
 		return areaAt(q.hint)
 	}
-	begin, end := uint64(m.legacyBase), uint64(m.cfg.TaskSize)
-	if m.layout == BottomUp {
+	begin, end := uint64(m.bottomBase), uint64(m.cfg.TaskSize)
+	if m.layout != TopDown {
 		begin = uint64(m.mmapBase)
 	}
 	unsure := begin == 0

@@ -46,8 +46,8 @@ func (m *MemoryManager) shrinkBrk(addr hostarch.Addr, newBrk, oldBrk uint64) Res
 		return succeeded(m.brk)
 	}
 	if errno := m.checkUnmap(newBrk, oldBrk); errno != 0 {
-		m.unmapFailed(newBrk, oldBrk, errno)
-		return succeeded(m.brk)
+		res := m.unmapFailed(newBrk, oldBrk, errno)
+		return Result{Addr: m.brk, Refusal: res.Refusal, Partial: res.Partial}
 	}
 	m.ops++
 	m.unmap(newBrk, oldBrk)

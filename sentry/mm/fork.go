@@ -23,6 +23,7 @@ func (m *MemoryManager) Fork() *MemoryManager {
 	at := n.vmas.Clone()
 	n.atFork, n.forkedAt = &at, n.ops
 	n.ops++
+	n.resetLegacy(anyHole)
 	return n
 }
 

@@ -7,13 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"unsafe"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
-	"github.com/runsbx/runsbx/sentry/procmaps"
 )
 
 // TestLiveSeed compares the totals after an exec with the kernel's, for a static and a dynamic
@@ -24,28 +24,22 @@ func TestLiveSeed(t *testing.T) {
 	l.compare("seed")
 
 	cmd := exec.Command("sleep", "100")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true} // stopped at its exec
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := cmd.Start(); err != nil {
-			t.Error(err)
-		}
-	}()
-	<-done
-	if t.Failed() {
-		return
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
+	// The thread that starts it is its tracer, and alone can wait for the stop at the end of exec:
+	// Start returns while the new image is still being mapped.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	d := &live{t: t, cmd: cmd, pid: cmd.Process.Pid, strict: true}
-	var list []procmaps.Entry
-	for range 100 {
-		if list = d.readMaps(); len(list) > 0 && filepath.Base(list[0].Name) == "sleep" {
-			break
-		}
+	var ws syscall.WaitStatus
+	if _, err := syscall.Wait4(cmd.Process.Pid, &ws, 0, nil); err != nil || !ws.Stopped() {
+		t.Fatalf("no stop at exec: %#x, %v", ws, err)
 	}
+	d := &live{t: t, cmd: cmd, pid: cmd.Process.Pid, strict: true}
 	d.m = New(liveConfig())
-	if err := d.m.Seed(list, SeedInfo{}); err != nil {
+	if err := d.m.Seed(d.readMaps(), SeedInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	d.checkTotals()

@@ -25,9 +25,11 @@ type MemoryManager struct {
 	totals Totals
 
 	mmapBase   hostarch.Addr // where the search starts; 0 = unknown
-	legacyBase hostarch.Addr // where the bottom-up fallback of a top-down layout starts; 0 = unknown
+	topBase    hostarch.Addr // where a top-down search starts, or would; 0 = unknown
+	bottomBase hostarch.Addr // where a bottom-up search starts, or would, the top-down layout's fallback; 0 = unknown
 	layout     Layout
-	randomized bool // PF_RANDOMIZE at exec: MAP_32BIT starts at a random place
+	legacy     legacySearch // for Legacy
+	randomized bool         // PF_RANDOMIZE at exec: MAP_32BIT starts at a random place
 
 	startBrk, brk      hostarch.Addr
 	startData, endData hostarch.Addr
@@ -76,7 +78,10 @@ func (m *MemoryManager) Totals() Totals { return m.totals }
 func (m *MemoryManager) MmapBase() hostarch.Addr { return m.mmapBase }
 
 // SetMmapBase makes the search for free addresses start at base.
-func (m *MemoryManager) SetMmapBase(base hostarch.Addr) { m.mmapBase = base }
+func (m *MemoryManager) SetMmapBase(base hostarch.Addr) {
+	m.mmapBase = base
+	m.resetLegacy(0)
+}
 
 // Layout returns the direction of the search for free addresses.
 func (m *MemoryManager) Layout() Layout { return m.layout }

@@ -30,9 +30,10 @@ func (m *MemoryManager) MLock(c *Caller, addr hostarch.Addr, length uint64, flag
 }
 
 // AdoptMLock locks as MLock does when the host answered what the manager was Unsure of: with
-// success, or with ENOMEM because pages could not be had, for which nothing is unlocked again.
-func (m *MemoryManager) AdoptMLock(c *Caller, addr hostarch.Addr, length uint64, flags uint64) {
-	m.mlock(c, addr, length, flags, true)
+// success, or with ENOMEM because pages could not be had, for which nothing is unlocked again. An
+// errno in the Result is for another reason, and certain.
+func (m *MemoryManager) AdoptMLock(c *Caller, addr hostarch.Addr, length uint64, flags uint64) Result {
+	return m.mlock(c, addr, length, flags, true)
 }
 
 func (m *MemoryManager) mlock(c *Caller, addr hostarch.Addr, length, flags uint64, adopt bool) Result {

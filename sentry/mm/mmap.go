@@ -99,8 +99,9 @@ func (m *MemoryManager) prepareMMap(c *Caller, a MMapArgs) (mapping, Result) {
 		return mp, failed(linux.ENOMEM)
 	case mp.pgoff+pages < mp.pgoff:
 		return mp, failed(linux.EOVERFLOW)
-	case m.totals.MapCount > m.cfg.MaxMapCount:
-		return mp, refused(m.mapCountRefusal(1))
+	}
+	if why := m.MapRefusal(); why != nil {
+		return mp, refused(why)
 	}
 	mp.vmFlags = m.mmapFlags(c, &a)
 	addr, errno, why, unsure := m.areaFor(c, areaRequest{hint, mp.length, mp.pgoff, mp.flags, mp.vmFlags, mp.file})

@@ -52,6 +52,7 @@ func (m *MemoryManager) Seed(entries []procmaps.Entry, s SeedInfo) error {
 		})
 	}
 	n.deriveBases(s)
+	n.resetLegacy(0)
 	// The loader maps segments side by side that no later merge looked at.
 	n.loose = true
 	*m = *n
@@ -167,7 +168,7 @@ func (m *MemoryManager) deriveBases(s SeedInfo) {
 		if seg, ok := m.vmas.Find(m.unmappedBase()); ok && m.mmapBase == 0 && seg.Start >= m.unmappedBase() {
 			m.mmapBase = hostarch.Addr(seg.Start)
 		}
-		m.legacyBase = m.mmapBase
+		m.bottomBase, m.topBase = m.mmapBase, m.otherBase(m.mmapBase, s)
 		return
 	}
 	if m.mmapBase == 0 {
@@ -183,12 +184,19 @@ func (m *MemoryManager) deriveBases(s SeedInfo) {
 			}
 		}
 	}
-	if s.NoRandomize {
-		m.legacyBase = hostarch.Addr(m.unmappedBase())
-	} else if s.StackLimit != 0 && m.mmapBase != 0 {
-		highest := m.highestBase(s.StackLimit, true)
-		m.legacyBase = hostarch.Addr(m.unmappedBase() + highest - uint64(m.mmapBase))
+	m.topBase, m.bottomBase = m.mmapBase, m.otherBase(m.mmapBase, s)
+}
+
+// otherBase returns the base of the other layout, given the one that the exec chose: the one lies
+// as far below its highest place as the other above its lowest.
+func (m *MemoryManager) otherBase(base hostarch.Addr, s SeedInfo) hostarch.Addr {
+	switch {
+	case s.NoRandomize && m.layout == TopDown:
+		return hostarch.Addr(m.unmappedBase())
+	case s.StackLimit == 0 || base == 0:
+		return 0
 	}
+	return hostarch.Addr(m.unmappedBase() + m.highestBase(s.StackLimit, !s.NoRandomize) - uint64(base))
 }
 
 // mmapRandom is more than mmap_base is randomized by (vm.mmap_rnd_bits), with room for what an

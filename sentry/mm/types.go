@@ -48,8 +48,11 @@ type Layout uint8
 const (
 	// TopDown searches downwards from MmapBase, then upwards as a fallback.
 	TopDown Layout = iota
-	// BottomUp searches upwards from MmapBase (the kernel's legacy layout).
+	// BottomUp searches upwards from MmapBase (the kernel's own legacy layout).
 	BottomUp
+	// Legacy searches upwards from MmapBase as Linux 2.6 did, from where the last search ended
+	// (free_area_cache). No kernel of today does that.
+	Legacy
 )
 
 // FileKind says which of the kernel's file operations a mapped file has.
@@ -180,6 +183,14 @@ type Result struct {
 	// Guess: the answer is certain, but how the VMAs merged is not, since that depends on which
 	// pages were faulted in. The kernel's list of VMAs tells (see MemoryManager.Reconcile).
 	Guess bool
+}
+
+// Value returns what the program sees: the address, or the errno negated.
+func (r *Result) Value() int64 {
+	if r.Errno != 0 {
+		return -int64(r.Errno)
+	}
+	return int64(r.Addr)
 }
 
 // Totals are the counters of mm_struct, in pages (MapCount: VMAs).

@@ -181,6 +181,9 @@ func (m *MemoryManager) unmapAborted(start, end uint64, why *limits.Refusal) Res
 //	[-a'----)            [-c'--)[-d-)
 func (m *MemoryManager) unmap(start, end uint64) {
 	seg, ok := m.vmas.Find(start)
+	if m.layout == Legacy && ok && seg.Start < end {
+		defer m.legacyUnmapped(max(seg.Start, start))
+	}
 	for ok && seg.Start < end {
 		lo, hi := max(seg.Start, start), min(seg.End, end)
 		m.unaccount(seg.Value.Flags, hostarch.Pages(hi-lo))

@@ -1,0 +1,47 @@
+package kernel
+
+import (
+	"github.com/runsbx/runsbx/sentry/limits"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
+)
+
+// refusal returns why a limit of the sandbox's own, which the host knows nothing of, refuses the
+// call; nil when none does. res is what the manager decided. Such a call is not run at all, so that
+// it changes nothing, where the kernel would have left the VMAs split or changed up to there.
+func (k *Kernel) refusal(s *space, c *Call, ext extent, res mm.Result) *limits.Refusal {
+	if !k.ownMapCount || s.hidden {
+		return nil
+	}
+	if why := res.Refusal; why != nil && why.Resource == limits.MapCount {
+		return why
+	}
+	if !res.Unsure {
+		return nil
+	}
+	// The manager left it to the host, whose limit is another.
+	return k.unsureMapCount(s, c, ext)
+}
+
+// refused is the answer to a call that why refuses.
+func refused(c *Call, res mm.Result, why *limits.Refusal) mm.Result {
+	if c.Nr == linux.SYS_BRK {
+		return mm.Result{Addr: res.Addr, Refusal: why} // the old break, and no errno
+	}
+	return mm.Result{Errno: why.Errno, Refusal: why}
+}
+
+// unsureMapCount looks at calls that only the host decides: whether they could be granted is for the
+// host to say, but not whether there is room for the VMAs that they would make.
+func (k *Kernel) unsureMapCount(s *space, c *Call, ext extent) *limits.Refusal {
+	switch c.Nr {
+	case linux.SYS_PKEY_MPROTECT, linux.SYS_MBIND, linux.SYS_SET_MEMPOLICY_HOME_NODE, linux.SYS_PRCTL:
+		if ext.all {
+			return nil
+		}
+		return s.mm.SplitRefusal(ext.AddrRange)
+	case linux.SYS_IO_SETUP:
+		return s.mm.MapRefusal()
+	}
+	return nil
+}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ func probeConfig() (*mm.Config, error) {
 		TaskSize:      0x7ffffffff000,
 		StackGuardGap: 256 * hostarch.PageSize, // the default of stack_guard_gap=
 		DefaultHuge:   hostarch.HugePageSize,
+		Version:       kernelVersion(),
 	}
 	minAddr, err := sysctl("vm/mmap_min_addr")
 	if err != nil {
@@ -66,6 +68,20 @@ func probeConfig() (*mm.Config, error) {
 	c.KSM = fileExists("/sys/kernel/mm/ksm/run")
 	probePage(c)
 	return c, nil
+}
+
+// kernelVersion returns the running kernel's version; zero, which stands for a recent one, when it
+// cannot be told.
+func kernelVersion() mm.Version {
+	var u unix.Utsname
+	var major, minor int
+	if unix.Uname(&u) != nil {
+		return 0
+	}
+	if n, _ := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor); n != 2 {
+		return 0
+	}
+	return mm.KernelVersion(major, minor)
 }
 
 // probePage finds out what only a call on a mapping of our own tells.

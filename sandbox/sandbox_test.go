@@ -359,7 +359,6 @@ func TestNotBuilt(t *testing.T) {
 	for name, p := range map[string]policy.Policy{
 		"limits":     {Limits: map[string]uint64{"commit": 1 << 30}},
 		"overcommit": {Overcommit: "never"},
-		"layout":     {Layout: policy.LayoutLegacy},
 		"W^X":        {WX: policy.WXDeny},
 		"paths":      {ReadOnly: []string{"/"}},
 		"injection":  {Inject: []string{"mmap:error=ENOMEM"}},

@@ -109,7 +109,7 @@ func (m *MemoryManager) searchByKind(q areaRequest) area {
 	case f == nil && q.flags&linux.MAP_SHARED != 0: // also MAP_SHARED_VALIDATE
 		return m.shmemArea(q)
 	case f == nil:
-		if m.cfg.THP && q.hint == 0 && q.length%hostarch.HugePageSize == 0 {
+		if m.cfg.alignsAnon(q.length, q.hint) {
 			return m.thpArea(q)
 		}
 		return m.search(q)
@@ -263,7 +263,7 @@ func (m *MemoryManager) searchTopDown(q areaRequest) area {
 		}
 	}
 	low := uint64(hostarch.PageSize)
-	if q.flags&linux.MAP_ABOVE4G != 0 {
+	if q.flags&linux.MAP_ABOVE4G != 0 && !m.cfg.before(6, 6) {
 		low = above4G
 	}
 	if m.mmapBase == 0 {

@@ -47,9 +47,10 @@ func (m *MemoryManager) knowsAdvice(advice int) bool {
 		linux.MADV_DONTNEED, linux.MADV_FREE, linux.MADV_REMOVE, linux.MADV_DONTFORK,
 		linux.MADV_DOFORK, linux.MADV_DONTDUMP, linux.MADV_DODUMP, linux.MADV_WIPEONFORK,
 		linux.MADV_KEEPONFORK, linux.MADV_COLD, linux.MADV_PAGEOUT, linux.MADV_POPULATE_READ,
-		linux.MADV_POPULATE_WRITE, linux.MADV_DONTNEED_LOCKED, linux.MADV_GUARD_INSTALL,
-		linux.MADV_GUARD_REMOVE:
+		linux.MADV_POPULATE_WRITE, linux.MADV_DONTNEED_LOCKED:
 		return true
+	case linux.MADV_GUARD_INSTALL, linux.MADV_GUARD_REMOVE:
+		return !m.cfg.before(6, 13)
 	case linux.MADV_MERGEABLE, linux.MADV_UNMERGEABLE:
 		return m.cfg.KSM
 	case linux.MADV_HUGEPAGE, linux.MADV_NOHUGEPAGE, linux.MADV_COLLAPSE:
@@ -93,6 +94,12 @@ func (m *MemoryManager) madviseVMA(seg segment.Segment[VMA], lo, hi uint64, advi
 	v := &seg.Value
 	if !m.mayDiscard(v, advice) {
 		return failed(linux.EPERM)
+	}
+	switch advice {
+	case linux.MADV_GUARD_INSTALL, linux.MADV_GUARD_REMOVE:
+		if m.cfg.before(6, 15) && !v.isAnonymous() {
+			return failed(linux.EINVAL)
+		}
 	}
 	switch advice {
 	case linux.MADV_REMOVE:

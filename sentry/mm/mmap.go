@@ -125,6 +125,9 @@ func (m *MemoryManager) prepareMMap(c *Caller, a MMapArgs) (mapping, Result) {
 		errno = mp.checkFile(&a)
 	} else {
 		errno = mp.anonFlags()
+		if mp.vmFlags&VM_DROPPABLE != 0 && m.cfg.before(6, 11) {
+			errno = linux.EINVAL
+		}
 	}
 	if errno != 0 {
 		return mp, failed(errno)
@@ -191,7 +194,7 @@ func (m *MemoryManager) mmapFlags(c *Caller, a *MMapArgs) Flags {
 	if a.Flags&linux.MAP_SYNC != 0 {
 		f |= VM_SYNC
 	}
-	if a.Flags&linux.MAP_STACK != 0 && m.cfg.THP {
+	if a.Flags&linux.MAP_STACK != 0 && m.cfg.THP && !m.cfg.before(6, 7) {
 		f |= VM_NOHUGEPAGE
 	}
 	return f

@@ -70,7 +70,7 @@ func (m *MemoryManager) mremap(c *Caller, r *remap) Result {
 		return refused(m.mapCountRefusal(6))
 	}
 	m.ops++
-	if r.fixed() && r.oldLen == r.newLen {
+	if r.fixed() && r.oldLen == r.newLen && !m.cfg.before(6, 17) {
 		return m.remapMove(c, r)
 	}
 	if res := m.checkPrep(c, r); res.Errno != 0 {

@@ -8,8 +8,11 @@ import (
 // MSeal seals [addr, addr+length), length rounded up to whole pages, against being unmapped,
 // moved, resized or protected otherwise (do_mseal).
 //
-// Errnos: EINVAL (flags, alignment, or the range wraps), ENOMEM (a hole, vm.max_map_count).
+// Errnos: ENOSYS (before Linux 6.10), EINVAL (flags, alignment, or the range wraps), ENOMEM (a hole, vm.max_map_count).
 func (m *MemoryManager) MSeal(c *Caller, addr hostarch.Addr, length, flags uint64) Result {
+	if m.cfg.before(6, 10) {
+		return failed(linux.ENOSYS)
+	}
 	rounded := hostarch.PageAlign(length)
 	start := uint64(addr)
 	end := start + rounded

@@ -15,6 +15,9 @@ func (m *MemoryManager) SetMDWE(bits, arg3, arg4, arg5 uint64) Result {
 	if arg3|arg4|arg5 != 0 || bits&^known != 0 || bits == linux.PR_MDWE_NO_INHERIT {
 		return failed(linux.EINVAL)
 	}
+	if m.cfg.before(6, 3) || bits&linux.PR_MDWE_NO_INHERIT != 0 && m.cfg.before(6, 6) {
+		return failed(linux.EINVAL)
+	}
 	if now := m.mdweBits(); now != 0 && now != bits {
 		return failed(linux.EPERM)
 	}
@@ -25,7 +28,7 @@ func (m *MemoryManager) SetMDWE(bits, arg3, arg4, arg5 uint64) Result {
 
 // GetMDWE returns the bits of SetMDWE as Result.Addr (prctl PR_GET_MDWE).
 func (m *MemoryManager) GetMDWE(arg2, arg3, arg4, arg5 uint64) Result {
-	if arg2|arg3|arg4|arg5 != 0 {
+	if arg2|arg3|arg4|arg5 != 0 || m.cfg.before(6, 3) {
 		return failed(linux.EINVAL)
 	}
 	return succeeded(hostarch.Addr(m.mdweBits()))

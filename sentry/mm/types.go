@@ -9,6 +9,7 @@ import (
 // Config is what of the host's kernel version and configuration decides results. It is probed
 // once and shared by every address space of a sandbox; it is not changed afterwards.
 type Config struct {
+	Version         Version       // the kernel's
 	TaskSize        hostarch.Addr // end of user addresses (TASK_SIZE_MAX, 47 bits)
 	MmapMinAddr     hostarch.Addr // mmap_min_addr: hints and searches stay above it; the larger of the next and CONFIG_LSM_MMAP_MIN_ADDR
 	DACMinAddr      hostarch.Addr // vm.mmap_min_addr: a fixed address below it needs CAP_SYS_RAWIO; 0 means MmapMinAddr

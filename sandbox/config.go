@@ -11,6 +11,7 @@ import (
 
 	"github.com/runsbx/runsbx/sandbox/policy"
 	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/mm"
 )
@@ -38,7 +39,7 @@ func probeConfig() (*mm.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Overcommit = int(mode)
+	c.Overcommit = limits.OvercommitMode(mode)
 	legacy, err := sysctl("vm/legacy_va_layout")
 	c.LegacyLayout = err == nil && legacy != 0
 	randomize, err := sysctl("kernel/randomize_va_space")

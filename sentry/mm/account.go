@@ -6,13 +6,6 @@ import (
 	"github.com/runsbx/runsbx/sentry/linux"
 )
 
-// Overcommit modes (vm.overcommit_memory).
-const (
-	overcommitGuess  = 0 // refuse obvious overcommits
-	overcommitAlways = 1
-	overcommitNever  = 2 // MAP_NORESERVE is not honoured
-)
-
 // isExec, isStack and isData mirror is_exec_mapping, is_stack_mapping and is_data_mapping. A VMA
 // counts as the first of them that holds.
 func isExec(f Flags) bool  { return f&(VM_EXEC|VM_WRITE|VM_GROWSDOWN) == VM_EXEC }
@@ -80,14 +73,21 @@ func refusal(r limits.Resource, used, wanted, limit uint64) *limits.Refusal {
 // enoughMemory returns who forbids committing another pages pages; nil when they may be had
 // (security_vm_enough_memory_mm). It charges nothing: Totals.Committed follows the VMAs.
 func (m *MemoryManager) enoughMemory(c *Caller, pages uint64) *limits.Refusal {
-	if m.cfg.Overcommit == overcommitGuess && m.cfg.Memory != 0 && pages > m.cfg.Memory {
-		// The only thing that mode 0 refuses: more at once than there is.
-		return refusal(limits.Commit, 0, pages, m.cfg.Memory<<hostarch.PageShift)
+	if m.cfg.Overcommit == limits.Heuristic && m.cfg.Memory != 0 {
+		o := limits.Overcommit{RAM: m.cfg.Memory}
+		if why := o.Enough(limits.Charge{Pages: pages}); why != nil {
+			return why
+		}
 	}
 	if c.Commit == nil {
 		return nil
 	}
-	return c.Commit.Enough(pages)
+	return c.Commit.Enough(m.charge(c, pages))
+}
+
+// charge is the wish for pages more.
+func (m *MemoryManager) charge(c *Caller, pages uint64) limits.Charge {
+	return limits.Charge{Pages: pages, TotalVM: m.totals.TotalVM, Admin: c.Creds.SysAdmin}
 }
 
 // accountable reports whether a mapping is charged to the address space: private, writable, not

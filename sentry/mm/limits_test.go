@@ -11,11 +11,11 @@ import (
 // budget is a Committer of a fixed number of pages per call.
 type budget uint64
 
-func (b budget) Enough(pages uint64) *limits.Refusal {
-	if pages <= uint64(b) {
+func (b budget) Enough(c limits.Charge) *limits.Refusal {
+	if c.Pages <= uint64(b) {
 		return nil
 	}
-	return refusal(limits.Commit, 0, pages, uint64(b)*pg)
+	return refusal(limits.Commit, 0, c.Pages, uint64(b)*pg)
 }
 
 func TestLimitsRefuse(t *testing.T) {

@@ -138,7 +138,7 @@ func liveConfig() *Config {
 		ShmemHuge:     shmem != "" && shmem != "never" && shmem != "deny",
 		NUMA:          true, KSM: true, MemFailure: true,
 		DefaultHuge: hostarch.HugePageSize,
-		Overcommit:  number("/proc/sys/vm/overcommit_memory", 0),
+		Overcommit:  limits.OvercommitMode(number("/proc/sys/vm/overcommit_memory", 0)),
 	}
 }
 

@@ -61,9 +61,9 @@ type Caller struct {
 
 // Committer is who guards the commit limit above single address spaces.
 type Committer interface {
-	// Enough returns nil when pages more may be committed. It charges nothing: what an address
-	// space holds is Totals().Committed (__vm_enough_memory).
-	Enough(pages uint64) *limits.Refusal
+	// Enough returns nil when c.Pages more may be committed (__vm_enough_memory); c.Committed is for
+	// the Committer to know. It charges nothing: what an address space holds is Totals().Committed.
+	Enough(c limits.Charge) *limits.Refusal
 }
 
 // New returns an empty address space.

@@ -228,7 +228,7 @@ func (m *MemoryManager) noReserve(mp *mapping) {
 	if mp.flags&linux.MAP_NORESERVE == 0 {
 		return
 	}
-	if m.cfg.Overcommit != overcommitNever || mp.file != nil && mp.file.Kind == Hugetlb {
+	if m.cfg.Overcommit != limits.Never || mp.file != nil && mp.file.Kind == Hugetlb {
 		mp.vmFlags |= VM_NORESERVE
 	}
 }

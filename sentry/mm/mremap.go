@@ -265,7 +265,7 @@ func (m *MemoryManager) mayCommitMove(c *Caller, r *remap) *limits.Refusal {
 	if charge <= freed {
 		return nil
 	}
-	return c.Commit.Enough(hostarch.Pages(charge - freed))
+	return c.Commit.Enough(m.charge(c, hostarch.Pages(charge-freed)))
 }
 
 // charge returns the bytes that the move commits if the VMA is charged at all (vrm_calc_charge).

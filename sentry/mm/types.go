@@ -9,29 +9,29 @@ import (
 // Config is what of the host's kernel version and configuration decides results. It is probed
 // once and shared by every address space of a sandbox; it is not changed afterwards.
 type Config struct {
-	Version         Version       // the kernel's
-	TaskSize        hostarch.Addr // end of user addresses (TASK_SIZE_MAX, 47 bits)
-	MmapMinAddr     hostarch.Addr // mmap_min_addr: hints and searches stay above it; the larger of the next and CONFIG_LSM_MMAP_MIN_ADDR
-	DACMinAddr      hostarch.Addr // vm.mmap_min_addr: a fixed address below it needs CAP_SYS_RAWIO; 0 means MmapMinAddr
-	MaxMapCount     int           // vm.max_map_count, VMAs
-	StackGuardGap   uint64        // stack_guard_gap, bytes
-	THP             bool          // CONFIG_TRANSPARENT_HUGEPAGE: large anonymous mappings are aligned
-	THPKnob         bool          // transparent_hugepage is not "never"
-	ShmemHuge       bool          // shared anonymous memory and memfds are aligned for huge pages
-	UserShadowStack bool          // CONFIG_X86_USER_SHADOW_STACK and a cpu that has it
-	Pkeys           bool          // protection keys are usable (pkey_alloc succeeds)
-	AnonVMAName     bool          // CONFIG_ANON_VMA_NAME
-	NUMA            bool          // CONFIG_NUMA
-	KSM             bool          // CONFIG_KSM
-	SoftDirty       bool          // CONFIG_MEM_SOFT_DIRTY
-	MemFailure      bool          // CONFIG_MEMORY_FAILURE
-	DefaultHuge     uint64        // default hugetlb page size, bytes; 0 when there is none
-	Overcommit      int           // vm.overcommit_memory
-	NoShadowStack   bool          // the kernel has no map_shadow_stack at all: ENOSYS
-	CPUs            int           // possible cpus, which size AIO rings; 0 = unknown
-	LegacyLayout    bool          // vm.legacy_va_layout: every program is laid out bottom-up
-	NoRandomize     bool          // kernel.randomize_va_space is 0
-	Memory          uint64        // RAM and swap together, pages: overcommit mode 0 refuses more at once; 0 = unknown
+	Version         Version               // the kernel's
+	TaskSize        hostarch.Addr         // end of user addresses (TASK_SIZE_MAX, 47 bits)
+	MmapMinAddr     hostarch.Addr         // mmap_min_addr: hints and searches stay above it; the larger of the next and CONFIG_LSM_MMAP_MIN_ADDR
+	DACMinAddr      hostarch.Addr         // vm.mmap_min_addr: a fixed address below it needs CAP_SYS_RAWIO; 0 means MmapMinAddr
+	MaxMapCount     int                   // vm.max_map_count, VMAs
+	StackGuardGap   uint64                // stack_guard_gap, bytes
+	THP             bool                  // CONFIG_TRANSPARENT_HUGEPAGE: large anonymous mappings are aligned
+	THPKnob         bool                  // transparent_hugepage is not "never"
+	ShmemHuge       bool                  // shared anonymous memory and memfds are aligned for huge pages
+	UserShadowStack bool                  // CONFIG_X86_USER_SHADOW_STACK and a cpu that has it
+	Pkeys           bool                  // protection keys are usable (pkey_alloc succeeds)
+	AnonVMAName     bool                  // CONFIG_ANON_VMA_NAME
+	NUMA            bool                  // CONFIG_NUMA
+	KSM             bool                  // CONFIG_KSM
+	SoftDirty       bool                  // CONFIG_MEM_SOFT_DIRTY
+	MemFailure      bool                  // CONFIG_MEMORY_FAILURE
+	DefaultHuge     uint64                // default hugetlb page size, bytes; 0 when there is none
+	Overcommit      limits.OvercommitMode // vm.overcommit_memory
+	NoShadowStack   bool                  // the kernel has no map_shadow_stack at all: ENOSYS
+	CPUs            int                   // possible cpus, which size AIO rings; 0 = unknown
+	LegacyLayout    bool                  // vm.legacy_va_layout: every program is laid out bottom-up
+	NoRandomize     bool                  // kernel.randomize_va_space is 0
+	Memory          uint64                // RAM and swap together, pages: overcommit mode 0 refuses more at once; 0 = unknown
 }
 
 // Creds is what of a process's credentials decides results.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/mm"
 	"golang.org/x/sys/unix"
 )
@@ -57,7 +58,7 @@ func config() *mm.Config {
 		ShmemHuge:     shmem != "" && shmem != "never" && shmem != "deny",
 		NUMA:          true, KSM: noKSM == nil, MemFailure: true,
 		DefaultHuge:   hostarch.HugePageSize,
-		Overcommit:    number("/proc/sys/vm/overcommit_memory", 0),
+		Overcommit:    limits.OvercommitMode(number("/proc/sys/vm/overcommit_memory", 0)),
 		NoShadowStack: shstk == unix.ENOSYS,
 	}
 	if key, _, errno := unix.Syscall(unix.SYS_PKEY_ALLOC, 0, 0, 0); errno == 0 {

@@ -42,8 +42,9 @@ test: deps deps-test ## install what the tests need, and run all of them
 	$(GO) test -timeout 10m $(TESTFLAGS) $(PURE_PACKAGES)
 	RUNSBX_BIN=$(CURDIR)/bin/runsbx $(GO) test -count=1 -timeout 15m $(TESTFLAGS) ./integration/...
 
-lint: ## go vet and gofmt
+lint: ## go vet, gofmt, and that the pure packages build anywhere
 	$(GO) vet ./...
+	@for os in windows darwin freebsd; do CGO_ENABLED=0 GOOS=$$os $(GO) build $(PURE_PACKAGES) || exit 1; done
 	@unformatted=$$($(dir $(GO))gofmt -l .); \
 		if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted >&2; exit 1; fi
 

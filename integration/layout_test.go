@@ -222,3 +222,24 @@ func (r *legacyReference) munmap(from, to uint64) {
 		r.freeAreaCache, r.cachedHoleSize = below, ^uint64(0)
 	}
 }
+
+// TestMapCountLimit: the limit is exact in every process of the tree, whichever thread meets it.
+func TestMapCountLimit(t *testing.T) {
+	t.Parallel()
+	p := program{argv: []string{guest(t, "mapcount")}, want: "start", normal: func(s string) string { return s }}
+	// One more than the limit, and the line of [vsyscall], which is no mapping of the process.
+	const run = `refused 4, mappings 102
+munmap: Cannot allocate memory, unchanged
+mprotect: Cannot allocate memory, unchanged
+pkey_mprotect: Cannot allocate memory, unchanged
+madvise: Resource temporarily unavailable, unchanged
+mlock: Cannot allocate memory, unchanged
+mremap: Cannot allocate memory, unchanged
+MAP_FIXED: Cannot allocate memory, unchanged
+brk: Cannot allocate memory, unchanged
+mprotect of all: ok, changed
+`
+	if d := difference("start\n"+run+run, p.maps(t, "--limit=map-count=100")); d != "" {
+		t.Errorf("stdout differs:\n%s", d)
+	}
+}

@@ -27,8 +27,36 @@ func (t *Tracer) seccompStop(th *thread) {
 		t.act(th, &Action{Kind: Return, Value: -int64(unix.ENOSYS)})
 		return
 	}
+	if (info.nr == unix.SYS_WAIT4 || info.nr == unix.SYS_WAITID) && !t.reapBefore(th) {
+		return
+	}
 	t.setState(th, asking)
 	t.decide(th)
+}
+
+// reapBefore has the ends of threads reported that have ended by now, before th asks for the ends
+// of its children. A tracee that has ended is its tracer's until that has reaped it, and wait4 does
+// not see it; but its pidfd says at once that it has ended. Natively a WNOHANG wait that comes after
+// that finds it. It returns false when th itself has ended.
+//
+// Only ends are taken: their number is bounded, since nothing is forked while nobody handles stops.
+func (t *Tracer) reapBefore(th *thread) bool {
+	tid := th.tid
+	for {
+		dead, errno := endedThread()
+		if errno != 0 || dead == 0 {
+			break // what is wrong with our own wait is the loop's to find out
+		}
+		var ws unix.WaitStatus
+		if n, errno := wait4(dead, &ws, unix.WNOHANG); errno != 0 || n == 0 {
+			break
+		}
+		t.event(dead, ws)
+	}
+	t.current = tid
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.threads[tid] == th
 }
 
 // setState changes the state and forgets an earlier Unpark.

@@ -144,3 +144,16 @@ func wait4(pid int, ws *unix.WaitStatus, options int) (int, unix.Errno) {
 		return int(n), errno
 	}
 }
+
+// endedThread returns a child or tracee of the calling thread that has ended and can be reaped, 0
+// when there is none. It leaves it as it is.
+func endedThread() (int, unix.Errno) {
+	var si siginfo
+	for {
+		_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&si)),
+			unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL|unix.WNOTHREAD, 0, 0)
+		if errno != unix.EINTR {
+			return int(si.pid), errno
+		}
+	}
+}

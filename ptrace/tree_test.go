@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runsbx/runsbx/ptrace/seccomp"
 )
 
 const execThread = `
@@ -359,4 +361,32 @@ func TestExitStops(t *testing.T) {
 	if c.get("exiting") != c.get("exited") {
 		t.Error(c.counts)
 	}
+}
+
+const pidfdWait = `
+#include <poll.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main() {
+	int missed = 0;
+	for (int i = 0; i < 300; i++) {
+		pid_t child = fork();
+		if (child == 0) _exit(0);
+		struct pollfd p = {syscall(SYS_pidfd_open, child, 0), POLLIN};
+		if (poll(&p, 1, -1) != 1) return 1;
+		if (waitpid(child, 0, WNOHANG) == 0) { missed++; waitpid(child, 0, 0); }
+		close(p.fd);
+	}
+	printf("%d\n", missed);
+	return 0;
+}
+`
+
+// A wait that stops sees every child that has ended, though it is the tracer who must reap it first.
+func TestWaitSeesWhatThePidfdSays(t *testing.T) {
+	bin := compile(t, "pidfdwait", pidfdWait)
+	cfg := Config{Path: bin, Filter: filter(t, seccomp.Rule{Nr: unix.SYS_WAIT4, Act: seccomp.Trace})}
+	wantOut(t, run(t, cfg.with(&counter{})), "0\n", 0)
 }

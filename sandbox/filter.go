@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"golang.org/x/sys/unix"
+
 	"github.com/runsbx/runsbx/ptrace/seccomp"
 	"github.com/runsbx/runsbx/sandbox/policy"
 	"github.com/runsbx/runsbx/sentry/linux"
@@ -103,6 +105,13 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 		add(linux.SYS_ARCH_PRCTL, seccomp.Trace, 0, arg32(0, op))
 	}
 	add(linux.SYS_IOCTL, seccomp.Errno, linux.EPERM, arg32(1, userfaultfdIOCNew))
+	// A wait that does not block stops, so that it sees every child that has ended: see
+	// ptrace's reapBefore.
+	noHang := func(n uint) seccomp.Cond {
+		return seccomp.Cond{Arg: n, Op: seccomp.MaskedEqual, Mask: unix.WNOHANG, Value: unix.WNOHANG}
+	}
+	add(linux.SYS_WAIT4, seccomp.Trace, 0, noHang(2))
+	add(linux.SYS_WAITID, seccomp.Trace, 0, noHang(3))
 	// A child that is not traced would run without its supervisor.
 	add(linux.SYS_CLONE, seccomp.Errno, linux.EPERM,
 		seccomp.Cond{Arg: 0, Op: seccomp.MaskedEqual, Mask: linux.CLONE_UNTRACED, Value: linux.CLONE_UNTRACED})

@@ -284,7 +284,24 @@ func (m *machine) Segment(t *kernel.Task, id int32) (*mm.File, error) {
 		}
 		return nil, err
 	}
+	if hugePagesExist() {
+		return nil, errHugeSegment
+	}
 	// The segments are files of the kernel's own internal tmpfs, the first device without a
 	// number that is made at boot.
 	return &mm.File{Kind: mm.SysV, Dev: 1, Ino: uint64(uint32(id)), Readable: true, Writable: true, Size: desc.Segsz}, nil
+}
+
+// errHugeSegment says that a segment may be one of huge pages: nothing tells before it is attached.
+var errHugeSegment = errors.New("the segment may be of huge pages")
+
+// hugePagesExist reports whether a pool has huge pages. Without, no segment of them can be used.
+func hugePagesExist() bool {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return true
+	}
+	_, b, ok := bytes.Cut(b, []byte("\nHugetlb:"))
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	return ok && string(bytes.Fields(line)[0]) != "0"
 }

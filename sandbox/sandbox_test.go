@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/runsbx/runsbx/sandbox/policy"
+	"github.com/runsbx/runsbx/sentry/kernel"
 )
 
 // verified returns a Cmd that compares model and kernel after every call.
@@ -386,5 +387,23 @@ func TestFdinfoFlags(t *testing.T) {
 		if _, err := fdinfoFlags([]byte(text)); err == nil {
 			t.Errorf("%q: no error", text)
 		}
+	}
+}
+
+// A setting of the machine that changes while a program runs is not a defect of the model.
+func TestSettingsChange(t *testing.T) {
+	s, err := newSupervisor(shell("true"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := *s.cfg
+	s.cfg.ShmemHuge, s.cfg.MaxMapCount = !was.ShmemHuge, was.MaxMapCount+1
+	task := &kernel.Task{TID: 1, Group: &kernel.ThreadGroup{}}
+	s.drifted(task, &kernel.Drift{})
+	if s.failed != nil || s.report.DriftCount != 0 || *s.cfg != was {
+		t.Errorf("failed %v, drift %d, settings %+v, want %+v", s.failed, s.report.DriftCount, *s.cfg, was)
+	}
+	if s.drifted(task, &kernel.Drift{}); s.failed == nil || s.report.DriftCount != 1 {
+		t.Error("drift under settings that have not changed is not reported")
 	}
 }

@@ -28,6 +28,7 @@ type supervisor struct {
 	engine *ptrace.Tracer
 
 	mu      sync.Mutex
+	cfg     *mm.Config // the machine's settings, which the model reads there
 	k       *kernel.Kernel
 	machine *machine
 	report  Report
@@ -53,6 +54,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	if c.Trace != nil {
 		s.trace = newTracer(c.Trace)
 	}
+	s.cfg = cfg
 	s.k = kernel.New(cfg, s.machine)
 	if c.Policy.ASLR == policy.ASLRSeed {
 		s.k.SetSeed(c.Policy.Seed)
@@ -126,6 +128,9 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 		return ptrace.Action{Kind: ptrace.Kill}, 0
 	}
 	s.k.Settle(t)
+	if call.Nr == linux.SYS_WAIT4 || call.Nr == linux.SYS_WAITID {
+		return ptrace.Action{Kind: ptrace.Continue}, 0 // stopped for the engine's sake
+	}
 	if s.verify == policy.VerifyEvery {
 		s.check(t)
 	}
@@ -222,8 +227,14 @@ func (s *supervisor) check(t *kernel.Task) {
 }
 
 // drifted records a difference between the model and the kernel. Where verification was asked
-// for, it is a failure.
+// for, it is a failure. A difference that comes from a setting of the machine that was changed
+// meanwhile is none: the model has taken over what the kernel says, and goes on with the new ones.
 func (s *supervisor) drifted(t *kernel.Task, d *kernel.Drift) {
+	if now, err := probeConfig(); err == nil && *now != *s.cfg {
+		s.log.Warn("settings have changed", "thread", t.TID, "were", *s.cfg, "are", *now, "seen by", d.Error())
+		*s.cfg = *now
+		return
+	}
 	s.report.drift(t, d)
 	s.log.Warn("drift", "thread", t.TID, "program", t.Group.Name, "what", d.Error())
 	if s.verify != policy.VerifyOff {

@@ -44,6 +44,7 @@ func (k *Kernel) apply(t *Task, c *Call) (mm.Result, error) {
 	case linux.SYS_SHMAT:
 		seg, err := k.host.Segment(t, int32(a[0]))
 		if errno, err := errnoOf(err); err != nil || errno != 0 {
+			t.call.segment = nil
 			return mm.Result{Unsure: true}, nil // the kernel says what is wrong with the identifier
 		}
 		t.call.segment = seg

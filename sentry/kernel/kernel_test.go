@@ -433,3 +433,30 @@ func TestDriftExplains(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+// A segment that cannot be known before it is attached, since it may be one of huge pages, is taken
+// over from the kernel's list, and detached whole.
+func TestHugeSegment(t *testing.T) {
+	k, task, h := boot(t)
+	v := decide(t, k, task, Call{Nr: linux.SYS_SHMAT, Observable: true, Args: [6]uint64{7}})
+	if v.Kind != Observe || !v.Result.Unsure {
+		t.Fatalf("verdict %+v", v)
+	}
+	h.maps[100] = strings.Replace(image, "7ffff7ffd000-", "7ffff7600000-7ffff7a00000 rw-s 00000000 00:0f 7 /SYSV00000000 (deleted)\n7ffff7ffd000-", 1)
+	if _, drift, err := k.Complete(task, 0x7ffff7600000); drift != nil || err != nil {
+		t.Fatalf("drift %v, error %v", drift, err)
+	}
+	_, vma, ok := task.MM().Find(0x7ffff7600000)
+	if !ok || vma.Flags&mm.VM_HUGETLB == 0 || vma.File.Kind != mm.Hugetlb {
+		t.Fatalf("attached as %+v", vma)
+	}
+	if v = decide(t, k, task, munmapCall(0x7ffff7800000, 0x200000)); v.Result.Errno != 0 {
+		t.Fatal(v.Result.Errno)
+	}
+	if v = decide(t, k, task, Call{Nr: linux.SYS_SHMDT, Args: [6]uint64{0x7ffff7600000}}); v.Result.Errno != 0 {
+		t.Fatal(v.Result.Errno)
+	}
+	if _, _, ok := task.MM().Find(0x7ffff7600000); ok {
+		t.Error("it is still attached")
+	}
+}

@@ -131,9 +131,16 @@ func (t fileTable) get(e *procmaps.Entry, unsure bool) *File {
 	if f.Kind == Hugetlb {
 		f.HugeSize = hostarch.HugePageSize
 	}
+	if isSegmentFile(f) {
+		f.Size = e.Offset + e.Range.Length() // an attachment is first seen whole
+	}
 	t[id] = f
 	return f
 }
+
+// sysvDev is the device of System V segments, but for those of huge pages: the kernel's internal
+// tmpfs is the first file system without a device of its own.
+const sysvDev = 1
 
 // kindOf guesses what kind of file a mapping has from its name.
 func kindOf(e *procmaps.Entry) FileKind {
@@ -141,6 +148,9 @@ func kindOf(e *procmaps.Entry) FileKind {
 	case strings.HasPrefix(name, "/anon_hugepage"):
 		return Hugetlb
 	case strings.HasPrefix(name, "/SYSV"):
+		if e.Dev() != sysvDev {
+			return Hugetlb
+		}
 		return SysV
 	case strings.HasPrefix(name, "/[aio]"):
 		return Ring

@@ -1,6 +1,8 @@
 package mm
 
 import (
+	"strings"
+
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/segment"
@@ -78,7 +80,12 @@ func shmArgs(seg *File, addr hostarch.Addr, flags uint64) (MMapArgs, linux.Errno
 // place.
 func isAttachment(s segment.Segment[VMA], addr uint64) bool {
 	f := s.Value.File
-	return f != nil && f.Kind == SysV && hostarch.Pages(s.Start-addr) == s.Value.PgOff
+	return f != nil && isSegmentFile(f) && hostarch.Pages(s.Start-addr) == s.Value.PgOff
+}
+
+// isSegmentFile reports whether f is a System V segment, perhaps one of huge pages.
+func isSegmentFile(f *File) bool {
+	return f.Kind == SysV || f.Kind == Hugetlb && strings.HasPrefix(f.Name, "/SYSV")
 }
 
 // ShmDt detaches the segment that was attached at addr (sys_shmdt): every piece of it that is

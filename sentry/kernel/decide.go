@@ -100,6 +100,20 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 			return Verdict{}, err
 		}
 	}
+	if c.Nr == linux.SYS_MREMAP && res.Errno == linux.EFAULT && s.quiet(t) {
+		// Whether a range lies in one VMA depends on boundaries that only the kernel knows.
+		if changed, err := k.adoptBoundaries(t); err != nil {
+			return Verdict{}, err
+		} else if changed {
+			t.call.undo = s.mm.Snapshot()
+			if res, err = k.apply(t, &c); err != nil {
+				return Verdict{}, err
+			}
+		}
+	}
+	if res.Unsure && c.Observable {
+		s.mm.Restore(t.call.undo) // it may have found out half-way
+	}
 	t.call.result = res
 	k.note(s)
 
@@ -158,7 +172,7 @@ func callExtent(c *Call) extent {
 		if uint32(a[0]) == linux.PR_SET_VMA {
 			return at(a[2], a[3])
 		}
-	case linux.SYS_PERSONALITY, linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64:
+	case linux.SYS_PERSONALITY, linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64, linux.SYS_SHMGET:
 		return extent{}
 	}
 	return extent{all: true}

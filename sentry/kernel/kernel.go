@@ -27,8 +27,9 @@ import (
 type Host interface {
 	// File returns the open file behind descriptor fd of the task, or EBADF.
 	File(t *Task, fd int32) (*mm.File, error)
-	// Segment returns the System V shared memory segment with this identifier.
-	Segment(t *Task, id int32) (*mm.File, error)
+	// Segment returns the System V shared memory segment with this identifier, and what of reading
+	// (4), writing (2) and executing (1) it permits the task.
+	Segment(t *Task, id int32) (f *mm.File, allowed uint32, err error)
 	// Maps returns the kernel's own list of the task's mappings, ascending.
 	Maps(t *Task) ([]procmaps.Entry, error)
 	// Limits returns the soft limits of the task's process.
@@ -64,6 +65,8 @@ type Kernel struct {
 	seed   uint64
 	tasks  map[int]*Task
 	wake   []int // tasks whose wait is over; see TakeWakeups
+
+	hugeSegments map[int32]uint64 // size of the huge pages of System V segments that have them
 
 	// Peaks over all processes so far.
 	Peaks Peaks

@@ -104,6 +104,8 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 	for op := uint64(linux.ARCH_MAP_VDSO_X32); op <= linux.ARCH_MAP_VDSO_64; op++ {
 		add(linux.SYS_ARCH_PRCTL, seccomp.Trace, 0, arg32(0, op))
 	}
+	// A segment of huge pages is told from others by nothing but the flag that it was made with.
+	add(linux.SYS_SHMGET, seccomp.Trace, 0, seccomp.Cond{Arg: 2, Op: seccomp.MaskedEqual, Mask: linux.SHM_HUGETLB, Value: linux.SHM_HUGETLB})
 	add(linux.SYS_IOCTL, seccomp.Errno, linux.EPERM, arg32(1, userfaultfdIOCNew))
 	// A wait that does not block stops, so that it sees every child that has ended: see
 	// ptrace's reapBefore.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -187,6 +189,7 @@ func (m *machine) shownLimit(tid int, name string) (r unix.Rlimit, err error) {
 // Capability numbers (include/uapi/linux/capability.h).
 const (
 	capIPCLock     = 14
+	capIPCOwner    = 15
 	capSysRawIO    = 17
 	capSysAdmin    = 21
 	capSysNice     = 23
@@ -269,31 +272,57 @@ func (m *machine) Image(t *kernel.Task) (kernel.Image, error) {
 }
 
 // Segment implements kernel.Host.
-func (m *machine) Segment(t *kernel.Task, id int32) (*mm.File, error) {
+func (m *machine) Segment(t *kernel.Task, id int32) (kernel.Segment, error) {
+	var none kernel.Segment
 	theirs, err := os.Readlink(procPath(t.TID, "ns/ipc"))
 	if err != nil {
-		return nil, m.looked("readlink", t.TID, "ns/ipc", err)
+		return none, m.looked("readlink", t.TID, "ns/ipc", err)
 	}
 	if ours, err := os.Readlink("/proc/self/ns/ipc"); err != nil || ours != theirs {
-		return nil, linux.EINVAL // its identifiers say nothing to us
+		return none, linux.EINVAL // its identifiers say nothing to us
 	}
 	var desc unix.SysvShmDesc
 	if _, err := unix.SysvShmCtl(int(id), unix.IPC_STAT, &desc); err != nil {
 		if errno, ok := err.(unix.Errno); ok {
-			return nil, linux.Errno(errno)
+			return none, linux.Errno(errno)
 		}
-		return nil, err
+		return none, err
 	}
-	if hugePagesExist() {
-		return nil, errHugeSegment
+	status, err := m.read(t.TID, "status")
+	if err != nil {
+		return none, err
 	}
 	// The segments are files of the kernel's own internal tmpfs, the first device without a
 	// number that is made at boot.
-	return &mm.File{Kind: mm.SysV, Dev: 1, Ino: uint64(uint32(id)), Readable: true, Writable: true, Size: desc.Segsz}, nil
+	f := &mm.File{Kind: mm.SysV, Dev: 1, Ino: uint64(uint32(id)), Readable: true, Writable: true, Size: desc.Segsz}
+	return kernel.Segment{File: f, Allowed: ipcAllowed(&desc.Perm, string(status)), MayBeHuge: hugePagesExist()}, nil
 }
 
-// errHugeSegment says that a segment may be one of huge pages: nothing tells before it is attached.
-var errHugeSegment = errors.New("the segment may be of huge pages")
+// ipcAllowed returns what of rwx a task with this /proc/PID/status may do with a System V object
+// (ipcperms).
+func ipcAllowed(p *unix.SysvIpcPerm, status string) uint32 {
+	const effective = 1 // of the real, effective, saved and filesystem identity
+	if caps, err := strconv.ParseUint(statusField(status, "CapEff"), 16, 64); err == nil && caps>>capIPCOwner&1 != 0 {
+		return 7
+	}
+	id := func(name string) uint32 {
+		if f := strings.Fields(statusField(status, name)); len(f) > effective {
+			n, _ := strconv.ParseUint(f[effective], 10, 32)
+			return uint32(n)
+		}
+		return 0
+	}
+	groups := append(strings.Fields(statusField(status, "Groups")), strconv.Itoa(int(id("Gid"))))
+	in := func(gid uint32) bool { return slices.Contains(groups, strconv.Itoa(int(gid))) }
+	mode := uint32(p.Mode)
+	switch uid := id("Uid"); {
+	case uid == p.Uid || uid == p.Cuid:
+		mode >>= 6
+	case in(p.Gid) || in(p.Cgid):
+		mode >>= 3
+	}
+	return mode & 7
+}
 
 // hugePagesExist reports whether a pool has huge pages. Without, no segment of them can be used.
 func hugePagesExist() bool {

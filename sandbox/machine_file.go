@@ -31,6 +31,9 @@ const (
 	isofsMagic     = 0x9660
 	vfatMagic      = 0x4d44
 	fuseMagic      = 0x65735546
+	secretmemMagic = 0x5345434d
+	procMagic      = 0x9fa0
+	sysfsMagic     = 0x62656572
 )
 
 // devZero is /dev/zero's number among the memory devices.
@@ -114,15 +117,20 @@ func classify(f *mm.File, st *unix.Statx_t, fs *unix.Statfs_t) {
 			f.Kind = mm.Shmem
 		case hugetlbfsMagic:
 			f.Kind, f.HugeSize = mm.Hugetlb, uint64(fs.Bsize)
-		default: // /proc, /sys, FUSE, secretmem, ...: their own mmap decides
+		case secretmemMagic:
+			f.Kind, f.NoExec, f.MapFlags = mm.Device, true, mm.VM_LOCKED|mm.VM_DONTDUMP
+		default: // /proc, /sys, FUSE, ...: their own mmap decides
 			f.Kind = mm.Device
 		}
 		if fs.Type == btrfsMagic || fs.Type == overlayMagic {
 			// What stat(2) and /proc/PID/maps show differ there.
 			f.Dev, f.Ino = 0, 0
 		}
-	case unix.S_IFDIR, unix.S_IFIFO, unix.S_IFLNK:
+	case unix.S_IFDIR, unix.S_IFLNK:
 		f.Kind = mm.Unmappable
+		if fs.Type == procMagic || fs.Type == sysfsMagic {
+			f.Kind = mm.Device // from these nothing is executed, which is refused before
+		}
 	case unix.S_IFCHR:
 		f.Kind = mm.Device
 		if st.Rdev_major == memMajor && st.Rdev_minor == zeroMinor {

@@ -396,12 +396,12 @@ func TestSettingsChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	was := *s.cfg
-	s.cfg.ShmemHuge, s.cfg.MaxMapCount = !was.ShmemHuge, was.MaxMapCount+1
+	now := s.probed
+	s.probed.ShmemHuge, s.probed.MaxMapCount = !now.ShmemHuge, now.MaxMapCount+1
 	task := &kernel.Task{TID: 1, Group: &kernel.ThreadGroup{}}
 	s.drifted(task, &kernel.Drift{})
-	if s.failed != nil || s.report.DriftCount != 0 || *s.cfg != was {
-		t.Errorf("failed %v, drift %d, settings %+v, want %+v", s.failed, s.report.DriftCount, *s.cfg, was)
+	if s.failed != nil || s.report.DriftCount != 0 || s.probed != now {
+		t.Errorf("failed %v, drift %d, settings %+v, want %+v", s.failed, s.report.DriftCount, s.probed, now)
 	}
 	if s.drifted(task, &kernel.Drift{}); s.failed == nil || s.report.DriftCount != 1 {
 		t.Error("drift under settings that have not changed is not reported")

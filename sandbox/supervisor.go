@@ -28,7 +28,7 @@ type supervisor struct {
 	engine *ptrace.Tracer
 
 	mu      sync.Mutex
-	cfg     *mm.Config // the machine's settings, which the model reads there
+	probed  mm.Config // the machine's settings, when they were last looked at
 	k       *kernel.Kernel
 	machine *machine
 	report  Report
@@ -54,7 +54,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	if c.Trace != nil {
 		s.trace = newTracer(c.Trace)
 	}
-	s.cfg = cfg
+	s.probed = *cfg
 	s.k = kernel.New(cfg, s.machine)
 	if c.Policy.ASLR == policy.ASLRSeed {
 		s.k.SetSeed(c.Policy.Seed)
@@ -230,9 +230,10 @@ func (s *supervisor) check(t *kernel.Task) {
 // for, it is a failure. A difference that comes from a setting of the machine that was changed
 // meanwhile is none: the model has taken over what the kernel says, and goes on with the new ones.
 func (s *supervisor) drifted(t *kernel.Task, d *kernel.Drift) {
-	if now, err := probeConfig(); err == nil && *now != *s.cfg {
-		s.log.Warn("settings have changed", "thread", t.TID, "were", *s.cfg, "are", *now, "seen by", d.Error())
-		*s.cfg = *now
+	if now, err := probeConfig(); err == nil && *now != s.probed {
+		s.log.Warn("settings have changed", "thread", t.TID, "were", s.probed, "are", *now, "seen by", d.Error())
+		s.probed = *now
+		s.k.Reconfigure(*now)
 		return
 	}
 	s.report.drift(t, d)

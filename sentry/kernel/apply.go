@@ -42,13 +42,9 @@ func (k *Kernel) apply(t *Task, c *Call) (mm.Result, error) {
 	case linux.SYS_REMAP_FILE_PAGES:
 		return m.RemapFilePages(g, addr, a[1], a[2], a[3], a[4]), nil
 	case linux.SYS_SHMAT:
-		seg, err := k.host.Segment(t, int32(a[0]))
-		if errno, err := errnoOf(err); err != nil || errno != 0 {
-			t.call.segment = nil
-			return mm.Result{Unsure: true}, nil // the kernel says what is wrong with the identifier
-		}
-		t.call.segment = seg
-		return m.ShmAt(g, seg, hostarch.Addr(a[1]), uint64(int32(a[2]))), nil
+		return k.shmat(t, c)
+	case linux.SYS_SHMGET:
+		return mm.Result{Unsure: true}, nil
 	case linux.SYS_SHMDT:
 		return m.ShmDt(g, addr), nil
 	case linux.SYS_MSEAL:
@@ -84,6 +80,57 @@ func (k *Kernel) mmap(t *Task, c *Call) (mm.Result, error) {
 	}
 	t.call.mmap = args
 	return t.space.mm.MMap(&t.Group.caller, args), nil
+}
+
+// shmat does what do_shmat does before do_mmap: it finds the segment, and asks whether the caller may
+// have it.
+func (k *Kernel) shmat(t *Task, c *Call) (mm.Result, error) {
+	a := &c.Args
+	id, addr, flags := int32(a[0]), hostarch.Addr(a[1]), uint64(int32(a[2]))
+	t.call.segment = nil
+	found, err := k.host.Segment(t, id)
+	if errno, err := errnoOf(err); err != nil || errno != 0 {
+		return mm.Result{Unsure: true}, nil // the kernel says what is wrong with the identifier
+	}
+	if errno := mm.CheckShmAt(addr, flags); errno != 0 {
+		return mm.Result{Errno: errno}, nil
+	}
+	need := uint32(4)
+	if flags&linux.SHM_RDONLY == 0 {
+		need |= 2
+	}
+	if flags&linux.SHM_EXEC != 0 {
+		need |= 1
+	}
+	if need&^found.Allowed != 0 {
+		return mm.Result{Errno: linux.EACCES}, nil // ipcperms
+	}
+	seg, size := found.File, k.hugeSegments[id]
+	if size == 0 && found.MayBeHuge {
+		return mm.Result{Unsure: true}, nil // nothing tells before it is attached
+	}
+	if size != 0 {
+		seg.Kind, seg.HugeSize, seg.Name = mm.Hugetlb, size, mm.HugeSegmentName
+		seg.Size = (seg.Size + size - 1) &^ (size - 1)
+		seg.Dev, seg.Ino = 0, 0 // it is on a filesystem of its own
+	}
+	t.call.segment = seg
+	return t.space.mm.ShmAt(&t.Group.caller, seg, addr, flags), nil
+}
+
+// adoptSegment remembers a segment of huge pages: nothing else tells it from another one.
+func (k *Kernel) adoptSegment(c *Call, got mm.Result) {
+	if got.Errno != 0 {
+		return
+	}
+	if k.hugeSegments == nil {
+		k.hugeSegments = make(map[int32]uint64)
+	}
+	size := k.cfg.DefaultHuge
+	if log := c.Args[2] >> linux.MAP_HUGE_SHIFT & linux.MAP_HUGE_MASK; log != 0 { // as SHM_HUGE_SHIFT
+		size = 1 << log
+	}
+	k.hugeSegments[int32(got.Addr)] = size
 }
 
 // mlock decides the calls that lock.

@@ -86,6 +86,9 @@ func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 	}
 	if got.Errno != 0 && p.result.Errno == 0 {
 		s.mm.Restore(p.undo)
+		if same, err := k.acrossBoundary(t, got); same || err != nil {
+			return got, nil, err
+		}
 	}
 	d := &Drift{Call: p.call, Model: p.result, Value: ret}
 	s.dirty = true
@@ -93,6 +96,33 @@ func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 		return got, d, k.reconcile(t)
 	}
 	return got, d, nil
+}
+
+// acrossBoundary reports whether the kernel refused an mremap because the range crosses a boundary
+// between VMAs that the model does not have and cannot know: with the kernel's boundaries, the model
+// gives the same answer. Nothing has been changed yet.
+func (k *Kernel) acrossBoundary(t *Task, got mm.Result) (bool, error) {
+	s, p := t.space, &t.call
+	if p.call.Nr != linux.SYS_MREMAP || got.Errno != linux.EFAULT || !s.quiet(t) {
+		return false, nil
+	}
+	if changed, err := k.adoptBoundaries(t); !changed || err != nil {
+		return false, err
+	}
+	before := s.mm.Snapshot()
+	res, err := k.apply(t, &p.call)
+	s.mm.Restore(before)
+	return err == nil && !res.Unsure && res.Errno == got.Errno, err
+}
+
+// adoptBoundaries takes over where the kernel's VMAs end, if its list differs from the model in
+// nothing else, and reports whether any did.
+func (k *Kernel) adoptBoundaries(t *Task) (changed bool, err error) {
+	entries, err := k.maps(t)
+	if entries == nil || len(t.space.mm.Diff(entries)) != 0 {
+		return false, err
+	}
+	return t.space.mm.Reconcile(entries) != 0, nil
 }
 
 // hostRefuses reports whether errno can come from the machine rather than from a rule: memory or
@@ -106,6 +136,10 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 	s, p := t.space, &t.call
 	if p.call.Nr == linux.SYS_SETRLIMIT || p.call.Nr == linux.SYS_PRLIMIT64 {
 		return k.adoptLimits(t, got)
+	}
+	if p.call.Nr == linux.SYS_SHMGET {
+		k.adoptSegment(&p.call, got)
+		return nil
 	}
 	if s.hidden {
 		return nil
@@ -133,13 +167,17 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 			m.AdoptMRemap(g, hostarch.Addr(a[0]), a[1], a[2], a[3], hostarch.Addr(a[4]), got.Addr)
 			return k.settleMerge(t)
 		}
-		return nil
+		if p.call.Args[3]&linux.MREMAP_FIXED == 0 {
+			return nil
+		}
+		// What was at the fixed place may be gone.
 	case linux.SYS_REMAP_FILE_PAGES:
 		if got.Errno == 0 {
 			a := &p.call.Args
 			m.AdoptRemapFilePages(g, hostarch.Addr(a[0]), a[1], a[2], a[3], a[4])
+			return nil
 		}
-		return nil
+		// What was there may be gone already, as with a fixed mapping.
 	case linux.SYS_SHMAT:
 		if got.Errno == 0 && p.segment != nil {
 			m.AdoptShmAt(g, p.segment, got.Addr, uint64(int32(p.call.Args[2])))

@@ -88,7 +88,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		}
 	}
 	t.call = pending{call: c, extent: ext}
-	if c.Observable || k.ownMapCount {
+	if c.Observable || k.limited() {
 		t.call.undo = s.mm.Snapshot()
 	}
 	res := mm.Result{Unsure: true}
@@ -99,6 +99,20 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		} else if err != nil {
 			return Verdict{}, err
 		}
+	}
+	if c.Nr == linux.SYS_MREMAP && res.Errno == linux.EFAULT && s.quiet(t) {
+		// Whether a range lies in one VMA depends on boundaries that only the kernel knows.
+		if changed, err := k.adoptBoundaries(t); err != nil {
+			return Verdict{}, err
+		} else if changed {
+			t.call.undo = s.mm.Snapshot()
+			if res, err = k.apply(t, &c); err != nil {
+				return Verdict{}, err
+			}
+		}
+	}
+	if res.Unsure && c.Observable {
+		s.mm.Restore(t.call.undo) // it may have found out half-way
 	}
 	if why := k.refusal(s, &c, ext, res); why != nil {
 		s.mm.Restore(t.call.undo)
@@ -162,7 +176,7 @@ func callExtent(c *Call) extent {
 		if uint32(a[0]) == linux.PR_SET_VMA {
 			return at(a[2], a[3])
 		}
-	case linux.SYS_PERSONALITY, linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64:
+	case linux.SYS_PERSONALITY, linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64, linux.SYS_SHMGET:
 		return extent{}
 	}
 	return extent{all: true}

@@ -28,7 +28,7 @@ type Host interface {
 	// File returns the open file behind descriptor fd of the task, or EBADF.
 	File(t *Task, fd int32) (*mm.File, error)
 	// Segment returns the System V shared memory segment with this identifier.
-	Segment(t *Task, id int32) (*mm.File, error)
+	Segment(t *Task, id int32) (Segment, error)
 	// Maps returns the kernel's own list of the task's mappings, ascending.
 	Maps(t *Task) ([]procmaps.Entry, error)
 	// Limits returns the soft limits of the task's process.
@@ -47,6 +47,13 @@ var ErrHidden = errors.New("the process is not dumpable, and does not let itself
 // ErrGone is what a Host's errors wrap when the task has no address space any more: it has been
 // killed, and its end is about to be reported.
 var ErrGone = errors.New("the task is ending")
+
+// Segment is a System V shared memory segment as a task sees it.
+type Segment struct {
+	File      *mm.File
+	Allowed   uint32 // what the task may do with it: read (4), write (2), execute (1)
+	MayBeHuge bool   // it may be one of huge pages, unless it was made before our eyes
+}
 
 // Image is what exec sets up besides the mappings.
 type Image struct {
@@ -68,6 +75,8 @@ type Kernel struct {
 	tasks       map[int]*Task
 	wake        []int // tasks whose wait is over; see TakeWakeups
 
+	hugeSegments map[int32]uint64 // size of the huge pages of System V segments that have them
+
 	// Peaks over all processes so far.
 	Peaks Peaks
 }
@@ -78,7 +87,7 @@ type Peaks struct {
 	TotalVM, LockedVM, DataVM, Tree uint64
 }
 
-// New returns a Kernel without tasks.
+// New returns a Kernel without tasks. cfg is its own from then on.
 func New(cfg *mm.Config, host Host) *Kernel {
 	return &Kernel{cfg: cfg, host: host, tasks: make(map[int]*Task)}
 }
@@ -93,12 +102,18 @@ func (k *Kernel) SetLayout(l mm.Layout) { k.layout = &l }
 // SetMapCount lets no address space have more than n VMAs, as vm.max_map_count does, unless the
 // host's own limit is lower. It is called before the first task.
 func (k *Kernel) SetMapCount(n uint64) {
-	if n >= uint64(k.cfg.MaxMapCount) {
-		return
+	if n < uint64(k.cfg.MaxMapCount) {
+		k.cfg.MaxMapCount, k.ownMapCount = int(n), true
 	}
-	cfg := *k.cfg
-	cfg.MaxMapCount = int(n)
-	k.cfg, k.ownMapCount = &cfg, true
+}
+
+// Reconfigure takes over settings of the host that have changed.
+func (k *Kernel) Reconfigure(cfg mm.Config) {
+	own, n := k.ownMapCount, k.cfg.MaxMapCount
+	*k.cfg, k.ownMapCount = cfg, false
+	if own {
+		k.SetMapCount(uint64(n))
+	}
 }
 
 // Task is one thread.

@@ -36,7 +36,7 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 	return nil, linux.EBADF
 }
 
-func (h *fakeHost) Segment(*Task, int32) (*mm.File, error) { return nil, linux.EINVAL }
+func (h *fakeHost) Segment(*Task, int32) (Segment, error) { return Segment{}, linux.EINVAL }
 
 func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
 	if h.hides {

@@ -6,11 +6,14 @@ import (
 	"github.com/runsbx/runsbx/sentry/mm"
 )
 
+// limited reports whether the sandbox has limits that the host does not enforce.
+func (k *Kernel) limited() bool { return k.ownMapCount }
+
 // refusal returns why a limit of the sandbox's own, which the host knows nothing of, refuses the
 // call; nil when none does. res is what the manager decided. Such a call is not run at all, so that
 // it changes nothing, where the kernel would have left the VMAs split or changed up to there.
 func (k *Kernel) refusal(s *space, c *Call, ext extent, res mm.Result) *limits.Refusal {
-	if !k.ownMapCount || s.hidden {
+	if !k.limited() || s.hidden {
 		return nil
 	}
 	if why := res.Refusal; why != nil && why.Resource == limits.MapCount {

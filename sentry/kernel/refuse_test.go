@@ -82,9 +82,15 @@ func TestMapCount(t *testing.T) {
 			}
 		})
 	}
+	// The limit survives a change of the host's settings.
+	k, task := bootWith(t, func(k *Kernel) { k.SetMapCount(0) })
+	k.Reconfigure(*testConfig())
+	if v := decide(t, k, task, mmapCall(page)); v.Kind != Refuse || v.Result.Refusal.Limit != 0 {
+		t.Errorf("%+v", v)
+	}
 	// A limit above the host's is none of ours: the host answers.
-	k, task := bootWith(t, func(k *Kernel) { k.SetMapCount(1 << 40) })
-	if k.ownMapCount || decide(t, k, task, mmapCall(page)).Kind != Observe {
+	k, task = bootWith(t, func(k *Kernel) { k.SetMapCount(1 << 40) })
+	if k.limited() || decide(t, k, task, mmapCall(page)).Kind != Observe {
 		t.Error("a limit above the host's is enforced by us")
 	}
 }

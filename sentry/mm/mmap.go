@@ -37,10 +37,14 @@ type mapping struct {
 // mapped), EOPNOTSUPP (MAP_SHARED_VALIDATE).
 func (m *MemoryManager) MMap(c *Caller, a MMapArgs) Result {
 	mp, res := m.prepareMMap(c, a)
-	if res.Errno != 0 || res.Unsure {
-		return res
+	if res.Errno == 0 && !res.Unsure {
+		res = m.mmapRegion(c, &mp)
 	}
-	return m.mmapRegion(c, &mp)
+	if a.File != nil && a.File.Kind == Device && (res.Errno == linux.ENOMEM || res.Errno == linux.EINVAL) {
+		// Before any limit is looked at, a file that cannot be mapped at all refuses (ENODEV).
+		return Result{Unsure: true, Refusal: res.Refusal}
+	}
+	return res
 }
 
 // Adopt installs a mapping that the host made at addr when the manager was Unsure. The checks
@@ -292,19 +296,25 @@ func (mp *mapping) isNewShmem() bool {
 	return mp.vmFlags&VM_SHARED != 0 && (mp.file == nil || mp.file.Kind == DevZero)
 }
 
+// sharedAnonName is how the object under shared anonymous memory shows.
+const sharedAnonName = "/dev/zero (deleted)"
+
 // install replaces what lies in the range by the new mapping. Nothing is checked.
 func (m *MemoryManager) install(mp *mapping) {
 	m.ops++
 	m.unmap(mp.addr, mp.addr+mp.length)
 	v := VMA{Flags: mp.vmFlags, PgOff: mp.pgoff, File: mp.file, Anon: AnonVMA{Born: m.ops}}
 	if mp.isNewShmem() {
-		v.File = &File{Kind: Shmem, Name: "/dev/zero (deleted)", Dev: 1, Readable: true, Writable: true, Size: mp.length}
+		v.File = &File{Kind: Shmem, Name: sharedAnonName, Dev: 1, Readable: true, Writable: true, Size: mp.length}
 	}
 	if mp.file != nil && mp.file.Kind == Hugetlb {
 		v.Flags |= VM_HUGETLB | VM_DONTEXPAND
 	}
 	if mp.file != nil && mp.file.Kind == Ring {
 		v.Flags |= VM_DONTEXPAND // aio_ring_mmap
+	}
+	if mp.file != nil {
+		v.Flags |= mp.file.MapFlags
 	}
 	if m.mergeAny && v.canKSM() {
 		v.Flags |= VM_MERGEABLE

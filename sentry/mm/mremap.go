@@ -73,7 +73,7 @@ func (m *MemoryManager) mremap(c *Caller, r *remap) Result {
 	if r.fixed() && r.oldLen == r.newLen && !m.cfg.before(6, 17) {
 		return m.remapMove(c, r)
 	}
-	if res := m.checkPrep(c, r); res.Errno != 0 {
+	if res := m.checkPrep(c, r); res.Errno != 0 || res.Unsure {
 		return res
 	}
 	if r.impliesNewAddr() {
@@ -116,6 +116,9 @@ func (m *MemoryManager) checkPrep(c *Caller, r *remap) Result {
 		return r.fail(linux.EPERM)
 	case v.Flags&VM_HUGETLB != 0 && !r.alignHugetlb(v):
 		return r.fail(linux.EINVAL)
+	}
+	if v.File != nil && v.File.Kind == Device && v.File.MapFlags == 0 && r.adopted == 0 && (r.expands() || r.impliesNewAddr()) {
+		return Result{Unsure: true} // its driver may have made it one that does not expand
 	}
 	r.delta = max(r.oldLen, r.newLen) - min(r.oldLen, r.newLen)
 	if !r.expands() && !r.impliesNewAddr() {
@@ -185,8 +188,11 @@ func (m *MemoryManager) remapMove(c *Caller, r *remap) Result {
 		}
 		part := remap{addr: from, oldLen: upTo - from, newLen: upTo - from, newAddr: to + (from - start),
 			flags: r.flags, partial: r.partial}
+		if r.adopted != 0 {
+			part.adopted = part.newAddr
+		}
 		got := m.checkPrep(c, &part)
-		if got.Errno == 0 {
+		if got.Errno == 0 && !got.Unsure {
 			got = m.remapTo(c, &part)
 		}
 		if got.Errno != 0 || got.Unsure {
@@ -399,7 +405,8 @@ func (m *MemoryManager) copyVMA(r *remap, v VMA, seg segment.Segment[VMA]) Resul
 		if m.untouched {
 			v = moved
 		} else {
-			res.Guess = m.offsetMatters(r, v, moved)
+			// That of a private mapping of /dev/zero shows in any case.
+			res.Guess = v.File != nil || m.offsetMatters(r, v, moved)
 		}
 	}
 	m.insertMerged(segment.Segment[VMA]{Start: r.newAddr, End: r.newAddr + r.newLen, Value: v})

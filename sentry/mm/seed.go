@@ -85,9 +85,13 @@ func (m *MemoryManager) derive(e *procmaps.Entry, files fileTable, unsure bool) 
 	}
 	if hasFile(e) {
 		v.File = files.get(e, unsure)
-		if v.File.Kind == Hugetlb {
+		switch v.File.Kind {
+		case Hugetlb:
 			v.Flags = v.Flags&^VM_ACCOUNT | VM_HUGETLB | VM_DONTEXPAND
+		case Ring:
+			v.Flags = v.Flags&^VM_MAYEXEC | VM_DONTEXPAND // of a filesystem from which nothing is executed
 		}
+		m.deriveMergeable(&v)
 		return v
 	}
 	v.PgOff = hostarch.Pages(uint64(e.Range.Start))
@@ -101,7 +105,16 @@ func (m *MemoryManager) derive(e *procmaps.Entry, files fileTable, unsure bool) 
 		v.Flags |= VM_DONTEXPAND
 		v.Rare, v.PgOff = &Rare{Special: e.Name}, 0
 	}
+	m.deriveMergeable(&v)
 	return v
+}
+
+// deriveMergeable applies PR_SET_MEMORY_MERGE, which lasts over an exec: to all that it maps but the
+// stack, which is there before (ksm_vma_flags).
+func (m *MemoryManager) deriveMergeable(v *VMA) {
+	if m.mergeAny && v.Flags&VM_GROWSDOWN == 0 && v.canKSM() {
+		v.Flags |= VM_MERGEABLE
+	}
 }
 
 // isSpecialName reports whether a name in the list is that of a mapping of the kernel's own.

@@ -8,6 +8,9 @@ import (
 	"github.com/runsbx/runsbx/sentry/segment"
 )
 
+// HugeSegmentName is the File.Name of a segment of huge pages (SHM_HUGETLB).
+const HugeSegmentName = "/SYSV, huge"
+
 // ShmAt attaches the System V shared memory segment seg (do_shmat), whose Size is what shmget was
 // asked for. That the caller may have it is for its own caller to know. Each attachment is an
 // open file of its own, so that two of them never merge.
@@ -36,6 +39,12 @@ func (m *MemoryManager) AdoptShmAt(c *Caller, seg *File, addr hostarch.Addr, fla
 	if a, errno := shmArgs(seg, addr, flags|linux.SHM_RND); errno == 0 {
 		m.Adopt(c, a, addr)
 	}
+}
+
+// CheckShmAt returns why shmat refuses its arguments before it looks at the segment, or 0.
+func CheckShmAt(addr hostarch.Addr, flags uint64) linux.Errno {
+	_, errno := shmArgs(&File{}, addr, flags)
+	return errno
 }
 
 // shmArgs returns the mmap that stands for an shmat.

@@ -26,6 +26,7 @@ type Config struct {
 	SoftDirty       bool                  // CONFIG_MEM_SOFT_DIRTY
 	MemFailure      bool                  // CONFIG_MEMORY_FAILURE
 	DefaultHuge     uint64                // default hugetlb page size, bytes; 0 when there is none
+	NoHuge1G        bool                  // there are no huge pages of 1 GiB
 	Overcommit      limits.OvercommitMode // vm.overcommit_memory
 	NoShadowStack   bool                  // the kernel has no map_shadow_stack at all: ENOSYS
 	CPUs            int                   // possible cpus, which size AIO rings; 0 = unknown
@@ -94,6 +95,7 @@ type File struct {
 	THPArea    bool   // the file's get_unmapped_area is thp_get_unmapped_area (ext4, xfs, btrfs)
 	HugeSize   uint64 // for Hugetlb: bytes of a huge page
 	DAX        bool   // supports MAP_SYNC
+	MapFlags   Flags  // that the driver gives to every mapping, where that is known
 	Size       uint64 // bytes, for SysV, Ring and shared anonymous memory; for other files 0, unless nobody changes it
 	MaxSize    uint64 // the largest offset that can be mapped (s_maxbytes), bytes; 0 = 2^63-1
 	Close      bool   // its VMAs have a close operation (FUSE, ...): merging may not remove them

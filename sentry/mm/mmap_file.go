@@ -117,7 +117,7 @@ func (m *MemoryManager) checkHugetlb(a *MMapArgs) linux.Errno {
 		return 0
 	}
 	switch size := m.hugeSize(a.Flags); {
-	case size != 0 && size == m.cfg.DefaultHuge, size == 2<<20 && m.cfg.DefaultHuge != 0, size == 1<<30 && m.cfg.DefaultHuge != 0:
+	case size != 0 && size == m.cfg.DefaultHuge, size == 2<<20 && m.cfg.DefaultHuge != 0, size == 1<<30 && m.cfg.GiganticPages:
 		return 0
 	}
 	return linux.EINVAL // hstate_sizelog

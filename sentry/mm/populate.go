@@ -7,9 +7,9 @@ import (
 )
 
 // AssumeUntouched makes the manager take it that from now on the program touches no private memory
-// that it maps: pages are only there where a call populated them. Then which VMAs have an
-// anon_vma, and so how they merge and what mremap makes of their offsets, follows from the calls
-// alone. What is mapped and writable now was touched, each VMA by itself. It is for tests; of a
+// that it maps but what Fault is told of: other pages are only there where a call populated them. Then
+// which VMAs have an anon_vma, and so how they merge and what mremap makes of their offsets, follows
+// from the calls and faults alone. What is mapped and writable now was touched, each VMA by itself. It is for tests; of a
 // real program the opposite is assumed, where it matters.
 func (m *MemoryManager) AssumeUntouched() {
 	m.untouched = true

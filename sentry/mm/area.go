@@ -203,7 +203,8 @@ func (m *MemoryManager) shmemArea(q areaRequest) area {
 // shmemHuge reports whether the filesystem under shared memory gives huge pages: the kernel's
 // own internal mount does as the configuration says, a mounted tmpfs as File.THPArea says.
 func (m *MemoryManager) shmemHuge(f *File) bool {
-	if f == nil || f.Kind == DevZero || f.Kind == SysV || strings.HasPrefix(f.Name, "/memfd:") {
+	if f == nil || f.Kind == DevZero || f.Kind == SysV ||
+		strings.HasPrefix(f.Name, "/memfd:") || strings.HasPrefix(f.Name, "/dev/zero (deleted)") {
 		return m.cfg.ShmemHuge
 	}
 	return f.THPArea

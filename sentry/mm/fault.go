@@ -73,7 +73,7 @@ func (m *MemoryManager) AdoptFault(addr hostarch.Addr, write bool, signal int) {
 // faultAnswer is what becomes of a permitted access to a page of seg.
 func (m *MemoryManager) faultAnswer(seg *segment.Segment[VMA], page uint64) FaultResult {
 	switch v := &seg.Value; {
-	case v.Flags&VM_MAYBE_GUARD != 0, v.Flags&vmPkeyMask != 0, v.isOrphan(), v.special() != "":
+	case v.Flags&VM_MAYBE_GUARD != 0, v.Flags&vmPkeyMask != 0, m.isOrphan(v), v.special() != "":
 		return FaultResult{Unsure: true}
 	case v.isAnonymous():
 	case v.File.Size == 0 || v.File.Kind == Hugetlb:

@@ -18,7 +18,7 @@ func (m *MemoryManager) Fork() *MemoryManager {
 	n.inherit(m)
 	n.totals.LockedVM -= n.lockedLeak
 	n.lockedLeak = 0
-	n.aioRings, n.pkeyTried = nil, false
+	n.aioRings = nil
 	if n.dontCopy != 0 || n.totals.LockedVM != 0 {
 		n.dropUncopied()
 	}

@@ -22,7 +22,7 @@ func (f *File) fits(pgoff, length uint64) bool {
 	switch {
 	case f.MaxSize != 0:
 		limit = f.MaxSize
-	case f.Kind == Device || f.Kind == DevZero:
+	case f.Kind == Device || f.Kind == DevZero || f.Kind == Unmappable:
 		limit = 1<<64 - 1
 	}
 	return length <= limit && pgoff <= (limit-length)>>hostarch.PageShift

@@ -5,6 +5,7 @@ package difftest
 import (
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -113,7 +114,7 @@ func (w *world) report(t *testing.T, seed int, r *run, d string) {
 	}
 	if *shrink {
 		ops := w.shrink(bySeed(seed), r.ops, kind(d))
-		short, again := w.replay(bySeed(seed), ops)
+		short, again := w.replay(bySeed(seed), ops, 1)
 		if again != "" {
 			r, d = short, again
 			t.Errorf("shortened to %d steps: %s", len(r.ops), d)
@@ -159,9 +160,9 @@ func (w *world) random(c conditions, seed uint64) (*run, string) {
 	return r, ""
 }
 
-// replay makes the calls again, and looks at everything.
-func (w *world) replay(c conditions, ops []op, story ...string) (*run, string) {
-	r, err := w.start(c, 1, story)
+// replay makes the calls again.
+func (w *world) replay(c conditions, ops []op, smaps int, story ...string) (*run, string) {
+	r, err := w.start(c, smaps, story)
 	if err != nil {
 		return &run{}, err.Error()
 	}
@@ -179,16 +180,20 @@ func (w *world) replay(c conditions, ops []op, story ...string) (*run, string) {
 
 // shrink leaves out calls as long as the run still fails.
 func (w *world) shrink(c conditions, ops []op, like string) []op {
-	for round := true; round; {
+	end, every := time.Now().Add(30*time.Second), 1
+	if !strings.Contains(like, "flags") && !strings.Contains(like, "pages (") {
+		every = math.MaxInt // faster
+	}
+	for round := true; round && time.Now().Before(end); {
 		round = false
 		for size := max(len(ops)/2, 1); size > 0; size /= 2 {
 			for at := len(ops) - size; at >= 0; at -= size {
-				if at+size > len(ops) {
+				if at+size > len(ops) || time.Now().After(end) {
 					continue
 				}
 				fewer := slices.Delete(slices.Clone(ops), at, at+size)
-				if r, d := w.replay(c, fewer); d != "" && kind(d) == like {
-					ops, round = fewer[:min(len(fewer), len(r.ops))], true
+				if r, d := w.replay(c, fewer, every); d != "" && kind(d) == like {
+					ops, round = r.ops, true
 				}
 			}
 		}
@@ -198,6 +203,10 @@ func (w *world) shrink(c conditions, ops []op, like string) []op {
 
 // kind is what two failures of one cause have in common: the message without numbers.
 func kind(fail string) string {
+	if name, rest, ok := strings.Cut(fail, ": "); ok && strings.Contains(rest, "in the kernel") {
+		name, _, _ = strings.Cut(name, " ")
+		fail = name + ": " + rest // without the arguments
+	}
 	return strings.Map(func(c rune) rune {
 		if c >= '0' && c <= '9' || c >= 'a' && c <= 'f' {
 			return -1

@@ -234,6 +234,8 @@ func (x *model) adopt(o *op, ret int64) {
 	case linux.SYS_MMAP:
 		if args, _ := x.mmapArgs(o); ok {
 			m.Adopt(c, args, hostarch.Addr(ret))
+		} else {
+			m.AdoptRefusedMMap(args)
 		}
 	case linux.SYS_SHMAT:
 		if ok {
@@ -248,6 +250,8 @@ func (x *model) adopt(o *op, ret int64) {
 	case linux.SYS_REMAP_FILE_PAGES:
 		if ok {
 			m.AdoptRemapFilePages(c, addr, a[1], a[2], a[3], a[4])
+		} else {
+			m.AdoptRefusedRemapFilePages(addr, a[1], a[2], a[3], a[4])
 		}
 	case linux.SYS_MBIND:
 		errno := linux.Errno(0)

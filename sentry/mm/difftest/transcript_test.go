@@ -379,7 +379,7 @@ func (k *known) fill(s *state) error {
 var errnoByName = map[string]linux.Errno{}
 
 func init() {
-	for e := linux.Errno(1); e < 134; e++ {
+	for e := linux.Errno(1); e < 4096; e++ { // a fixed address near the top is taken for an errno
 		errnoByName[e.Name()] = e
 	}
 }

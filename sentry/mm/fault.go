@@ -90,7 +90,7 @@ func (m *MemoryManager) faultAnswer(seg *segment.Segment[VMA], page uint64) Faul
 //	   prev                  page          start
 //	[--------) guard gap ->   |  - - - - - [== stack ==)
 func (m *MemoryManager) growStack(c *Caller, seg segment.Segment[VMA], page uint64) (why *limits.Refusal, grown bool) {
-	if seg.Value.Flags&VM_GROWSDOWN == 0 || page < m.cfg.dacMinAddr() {
+	if seg.Value.Flags&VM_GROWSDOWN == 0 || page < uint64(m.cfg.MmapMinAddr) {
 		return nil, false
 	}
 	prev, ok := m.vmas.Prev(seg.Start)

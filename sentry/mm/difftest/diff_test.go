@@ -72,6 +72,9 @@ func TestKernel(t *testing.T) {
 					return
 				}
 				r, d := w.random(bySeed(seed), uint64(seed))
+				if now := *config(); d != "" && r.x != nil && now != r.config {
+					d = fmt.Sprintf("somebody changed the machine's settings meanwhile: %+v, now %+v (%s)", r.config, now, d)
+				}
 				text := ""
 				if d == "" {
 					text = r.rec.b.String()

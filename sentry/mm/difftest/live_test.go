@@ -132,6 +132,7 @@ type run struct {
 	st        state
 	protected []hostarch.AddrRange // the guest's own memory
 	ops       []op
+	config    mm.Config
 	smaps     int // look at smaps after every so many operations
 }
 
@@ -144,11 +145,11 @@ func (w *world) start(c conditions, smaps int, story []string) (*run, error) {
 	r := &run{w: w, g: g, smaps: smaps}
 	h, err := r.header(c)
 	if err == nil {
-		h.story = story
+		h.story, r.config = story, h.config
 		r.x, err = newModel(h)
 	}
 	if err == nil {
-		err = g.look(0, true, w.cfg.TaskSize, &r.st)
+		err = g.look(0, true, r.config.TaskSize, &r.st)
 	}
 	if err != nil {
 		g.stop()
@@ -163,7 +164,7 @@ func (w *world) start(c conditions, smaps int, story []string) (*run, error) {
 
 // header describes the guest as it started.
 func (r *run) header(c conditions) (*header, error) {
-	h := &header{config: *r.w.cfg, files: r.w.files, segs: r.w.segs, personality: linux.ADDR_NO_RANDOMIZE}
+	h := &header{config: *config(), files: r.w.files, segs: r.w.segs, personality: linux.ADDR_NO_RANDOMIZE}
 	h.seed = mm.SeedInfo{NoRandomize: true}
 	if c.bottomUp {
 		h.seed.Layout = mm.BottomUp
@@ -257,7 +258,7 @@ func (r *run) step(o op) string {
 		of = int(o.args[0])
 	}
 	full := len(r.ops)%r.smaps == 0 || o.nr == opLook
-	if err := r.g.look(of, full, r.w.cfg.TaskSize, &r.st); err != nil {
+	if err := r.g.look(of, full, r.config.TaskSize, &r.st); err != nil {
 		return fmt.Sprintf("%v: %v", o, err)
 	}
 	r.rec.step(&o, ret, &r.st)

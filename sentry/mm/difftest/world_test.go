@@ -21,7 +21,6 @@ import (
 // world is what all runs of a test share.
 type world struct {
 	path  string
-	cfg   *mm.Config
 	host  []*os.File // descriptors 3, 4, ... of the guests
 	files []file
 	segs  []*mm.File // System V segments
@@ -102,7 +101,7 @@ func lowestHint() hostarch.Addr {
 // newWorld builds the guest and makes what it maps.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{path: buildGuest(t), cfg: config()}
+	w := &world{path: buildGuest(t)}
 	w.diskFiles(t, filepath.Dir(w.path))
 	w.memFiles(t)
 	w.otherFiles(t)

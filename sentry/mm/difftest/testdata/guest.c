@@ -109,6 +109,7 @@ void run(word *stack)
 		call(231, 1, 0, 0, 0, 0, 0);
 	}
 	catch();
+	*(volatile word *)own.scratch = 0; /* what can be written was written, before the run begins */
 	answer((word)own.scratch);
 	for (;;) {
 		for (n = 0; n < sizeof w; n += got) {

@@ -57,6 +57,9 @@ func (m *MemoryManager) remapFileArgs(at hostarch.Addr, size, prot, pgoff, flags
 		}
 		seg = next
 	}
+	if v.File.Kind == Hugetlb && (start|size)&(v.File.HugeSize-1) != 0 {
+		return MMapArgs{}, linux.EINVAL // hugetlb_get_unmapped_area; only mmap itself rounds up
+	}
 	if pgoff+hostarch.Pages(size) > 1<<(63-hostarch.PageShift) {
 		return MMapArgs{}, linux.EOVERFLOW // beyond what a file can have; MMapArgs is in bytes
 	}

@@ -72,8 +72,14 @@ func TestKernel(t *testing.T) {
 					return
 				}
 				r, d := w.random(bySeed(seed), uint64(seed))
-				if now := *config(); d != "" && r.x != nil && now != r.config {
-					d = fmt.Sprintf("somebody changed the machine's settings meanwhile: %+v, now %+v (%s)", r.config, now, d)
+				for range 10 {
+					if d == "" || r.x == nil || *config() == r.config {
+						break
+					}
+					// The model was told of another machine: the run shows nothing, whatever came out.
+					t.Logf("seed %d is run again: somebody changed the machine's settings", seed)
+					time.Sleep(time.Second)
+					r, d = w.random(bySeed(seed), uint64(seed))
 				}
 				text := ""
 				if d == "" {
@@ -125,8 +131,8 @@ func (w *world) report(t *testing.T, seed int, r *run, d string) {
 	}
 	text := r.rec.b.String()
 	_, steps, _ := strings.Cut(text, "\nbegin\n")
-	if n := len(steps); n > 8000 {
-		steps = "...\n" + steps[n-8000:]
+	if n := len(steps); n > 4000 {
+		steps = "...\n" + steps[n-4000:]
 	}
 	t.Log(steps)
 	t.Log(dump(r.x.now().m, &r.st))

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/procmaps"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,6 +34,7 @@ type guest struct {
 	files   []file
 	segs    []int // identifiers of the System V segments
 	buf     []byte
+	list    []procmaps.Entry
 
 	privileged bool
 }

@@ -47,8 +47,8 @@ func (g *guest) look(i int, full bool, taskSize hostarch.Addr, s *state) error {
 		if err != nil {
 			return err
 		}
-		list, err := procmaps.Parse(b)
-		s.vmas = fromMaps(s.vmas, list, taskSize)
+		g.list, err = procmaps.AppendParse(g.list[:0], b)
+		s.vmas = fromMaps(s.vmas, g.list, taskSize)
 		return err
 	}
 	b, err := g.read(p.smaps)

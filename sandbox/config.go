@@ -56,7 +56,7 @@ func probeConfig() (*mm.Config, error) {
 	case "always", "within_size", "advise", "force":
 		c.ShmemHuge = true
 	}
-	c.NoHuge1G = !fileExists("/sys/kernel/mm/hugepages/hugepages-1048576kB")
+	c.GiganticPages = fileExists("/sys/kernel/mm/hugepages/hugepages-1048576kB")
 	c.CPUs = possibleCPUs()
 	c.MemFailure = fileExists("/proc/sys/vm/memory_failure_early_kill")
 	// Flags that no kernel knows: only whether there is such a call, and support, is answered.

@@ -179,3 +179,13 @@ const (
 	F_SEAL_FUTURE_WRITE = 0x10
 	F_SEAL_EXEC         = 0x20
 )
+
+// Signals that accesses to memory raise, and their si_code (include/uapi/asm-generic/siginfo.h).
+const (
+	SIGBUS      = 7
+	SIGSEGV     = 11
+	SEGV_MAPERR = 1
+	SEGV_ACCERR = 2
+	BUS_ADRERR  = 2
+	SI_KERNEL   = 0x80
+)

@@ -1,6 +1,8 @@
 package mm
 
 import (
+	"slices"
+
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
 )
@@ -36,16 +38,21 @@ func (m *MemoryManager) IoSetup(c *Caller, nrEvents uint32) Result {
 	if length == 0 {
 		return failed(linux.EINVAL)
 	}
-	res := m.MMap(c, ringArgs(length))
+	a := ringArgs(length)
+	res := m.MMap(c, a)
 	if res.Errno != 0 {
 		res.Errno = linux.ENOMEM // aio_setup_ring does not say why
+	} else if !res.Unsure {
+		m.aioRings = append(slices.Clip(m.aioRings), a.File)
 	}
 	return res
 }
 
 // AdoptIoSetup records the ring of length bytes that the host mapped at addr.
 func (m *MemoryManager) AdoptIoSetup(c *Caller, addr hostarch.Addr, length uint64) {
-	m.Adopt(c, ringArgs(hostarch.PageAlign(length)), addr)
+	a := ringArgs(hostarch.PageAlign(length))
+	m.Adopt(c, a, addr)
+	m.aioRings = append(slices.Clip(m.aioRings), a.File)
 }
 
 // ringArgs returns the mmap of an AIO ring. Its file is the context's own, on a filesystem from
@@ -61,23 +68,34 @@ func ringArgs(length uint64) MMapArgs {
 // whatever lies there now. A ring that cannot be unmapped, because it is sealed, stays.
 //
 // The kernel reads the context's number from the ring's first page. A ring that was torn to pieces
-// is Unsure, and a sealed one, which may have outlived its context. Errnos: EINVAL (no ring begins there, or it cannot be read).
+// is Unsure. Errnos: EINVAL (no ring of this process's begins there, or it cannot be read).
 func (m *MemoryManager) IoDestroy(addr hostarch.Addr) Result {
 	seg, ok := m.vmas.At(uint64(addr))
 	v := &seg.Value
 	switch {
-	case !ok || v.File == nil || v.File.Kind != Ring || v.Flags&(VM_READ|VM_WRITE) == 0:
+	case !ok || v.File == nil || v.File.Kind != Ring || v.Flags&vmAccess == 0:
 		return failed(linux.EINVAL)
-	case v.isSealed(), seg.Start != uint64(addr), v.PgOff != 0, seg.End-seg.Start != v.File.Size:
+	case !m.ownsRing(v.File):
+		return failed(linux.EINVAL)
+	case v.File.UnsureIdentity, seg.Start != uint64(addr), v.PgOff != 0, seg.End-seg.Start != v.File.Size:
 		return Result{Unsure: true}
 	}
 	m.AdoptIoDestroy(addr, v.File.Size)
 	return succeeded(0)
 }
 
+// ownsRing reports whether the context of a ring is this address space's: it may be that of a process
+// that forked, or gone. A ring of which nothing is known is taken for one's own.
+func (m *MemoryManager) ownsRing(f *File) bool {
+	return f.UnsureIdentity || slices.Contains(m.aioRings, f)
+}
+
 // AdoptIoDestroy records that the host destroyed the context whose ring had length bytes.
 func (m *MemoryManager) AdoptIoDestroy(addr hostarch.Addr, length uint64) {
 	start := uint64(addr)
+	if seg, ok := m.vmas.At(start); ok {
+		m.aioRings = slices.DeleteFunc(slices.Clone(m.aioRings), func(f *File) bool { return f == seg.Value.File })
+	}
 	if errno := m.checkUnmap(start, start+length); errno != 0 {
 		m.unmapFailed(start, start+length, errno)
 		return

@@ -8,7 +8,8 @@ import (
 // Fork returns the address space of a forked child (dup_mm, dup_mmap): VM_DONTCOPY VMAs are not
 // in it, nothing in it is locked, and of the defaults for new VMAs only VM_NOHUGEPAGE lasts.
 //
-// It takes constant time, unless there are VMAs to drop or to unlock. Whether the child's
+// It takes constant time, unless there are VMAs to drop or to unlock, or AssumeUntouched keeps account
+// of faults. Whether the child's
 // charges can be had is for the caller to decide, from its Totals.
 func (m *MemoryManager) Fork() *MemoryManager {
 	n := new(MemoryManager)
@@ -17,14 +18,40 @@ func (m *MemoryManager) Fork() *MemoryManager {
 	n.inherit(m)
 	n.totals.LockedVM -= n.lockedLeak
 	n.lockedLeak = 0
+	n.aioRings = nil
 	if n.dontCopy != 0 || n.totals.LockedVM != 0 {
 		n.dropUncopied()
 	}
-	at := n.vmas.Clone()
-	n.atFork, n.forkedAt = &at, n.ops
+	if n.untouched {
+		n.forkAnon()
+	} else {
+		at := n.vmas.Clone()
+		n.atFork, n.forkedAt = &at, n.ops
+	}
 	n.ops++
 	n.resetLegacy(anyHole)
 	return n
+}
+
+// forkAnon gives each VMA that has an anon_vma one of its own, which hangs on its parent's
+// (anon_vma_fork). VM_WIPEONFORK memory starts anew.
+func (m *MemoryManager) forkAnon() {
+	var change []segment.Segment[VMA]
+	for seg := range m.vmas.All() {
+		if seg.Value.Anon.ID != 0 {
+			change = append(change, seg)
+		}
+	}
+	for _, seg := range change {
+		v := &seg.Value
+		v.Anon.ID, v.Anon.Forked = 0, false
+		if v.Flags&VM_WIPEONFORK == 0 {
+			m.anonIDs++
+			v.Anon.ID, v.Anon.Forked = m.anonIDs, true
+		}
+		m.vmas.Update(seg.Start, seg.Start, seg.End, seg.Value)
+	}
+	m.loose = true // a fork merges nothing
 }
 
 // inherit sets what a new mm_struct takes over from the old one (mm_init).
@@ -56,7 +83,7 @@ func (m *MemoryManager) dropUncopied() {
 	for _, seg := range unlock {
 		pages := hostarch.Pages(seg.End - seg.Start)
 		m.unaccount(seg.Value.Flags, pages)
-		if v := &seg.Value; v.isAnonymous() && v.Flags&vmAccess != 0 && v.Anon.ID == 0 {
+		if v := &seg.Value; !m.untouched && v.isAnonymous() && v.Flags&vmAccess != 0 && v.Anon.ID == 0 {
 			// Its pages were all there, so it had an anon_vma, and the copy has one of its own.
 			m.anonIDs++
 			v.Anon.ID, v.Anon.Forked = m.anonIDs, true

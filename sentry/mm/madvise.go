@@ -286,7 +286,7 @@ func (m *MemoryManager) populatable(start, end uint64, write bool) (stop uint64,
 			return start, linux.ENOMEM, unsure
 		case v.Flags&(VM_IO|VM_PFNMAP) != 0, v.Flags&need == 0:
 			return start, linux.EINVAL, unsure
-		case v.special() != "", v.Flags&VM_MAYBE_GUARD != 0, v.Flags&vmPkeyMask != 0, v.isOrphan():
+		case v.special() != "", v.Flags&VM_MAYBE_GUARD != 0, v.Flags&vmPkeyMask != 0, m.isOrphan(v):
 			unsure = true
 		case v.isAnonymous():
 		case v.File.Size == 0 || v.File.Kind == Hugetlb:

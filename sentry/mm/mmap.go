@@ -72,6 +72,18 @@ func (m *MemoryManager) Adopt(c *Caller, a MMapArgs, addr hostarch.Addr) {
 	m.install(&mp)
 }
 
+// AdoptRefusedMMap records that the host refused a mapping of which the manager was Unsure: a file's
+// own mmap operation did, and what lay under a fixed mapping is gone by then
+// (vms_abort_munmap_vmas).
+func (m *MemoryManager) AdoptRefusedMMap(a MMapArgs) {
+	if a.Flags&linux.MAP_FIXED == 0 {
+		return
+	}
+	m.ops++
+	start := uint64(a.Addr)
+	m.unmap(start, start+hostarch.PageAlign(m.mmapLength(&a)))
+}
+
 // prepareMMap is MMap up to mmap_region: it chooses the address and the flags.
 func (m *MemoryManager) prepareMMap(c *Caller, a MMapArgs) (mapping, Result) {
 	var mp mapping

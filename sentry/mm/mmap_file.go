@@ -22,7 +22,7 @@ func (f *File) fits(pgoff, length uint64) bool {
 	switch {
 	case f.MaxSize != 0:
 		limit = f.MaxSize
-	case f.Kind == Device || f.Kind == DevZero:
+	case f.Kind == Device || f.Kind == DevZero || f.Kind == Unmappable:
 		limit = 1<<64 - 1
 	}
 	return length <= limit && pgoff <= (limit-length)>>hostarch.PageShift
@@ -117,7 +117,7 @@ func (m *MemoryManager) checkHugetlb(a *MMapArgs) linux.Errno {
 		return 0
 	}
 	switch size := m.hugeSize(a.Flags); {
-	case size != 0 && size == m.cfg.DefaultHuge, size == 2<<20 && m.cfg.DefaultHuge != 0, size == 1<<30 && m.cfg.DefaultHuge != 0 && !m.cfg.NoHuge1G:
+	case size != 0 && size == m.cfg.DefaultHuge, size == 2<<20 && m.cfg.DefaultHuge != 0, size == 1<<30 && m.cfg.GiganticPages:
 		return 0
 	}
 	return linux.EINVAL // hstate_sizelog

@@ -391,6 +391,9 @@ func (m *MemoryManager) moveTo(c *Caller, r *remap, seg segment.Segment[VMA]) Re
 			return r.refuse(why)
 		}
 	}
+	if v.File != nil && v.File.Kind == Ring && !m.ownsRing(v.File) {
+		return r.fail(linux.EINVAL) // aio_ring_mremap, which undoes the move
+	}
 	return m.copyVMA(r, v, seg)
 }
 

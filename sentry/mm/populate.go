@@ -7,9 +7,9 @@ import (
 )
 
 // AssumeUntouched makes the manager take it that from now on the program touches no private memory
-// that it maps: pages are only there where a call populated them. Then which VMAs have an
-// anon_vma, and so how they merge and what mremap makes of their offsets, follows from the calls
-// alone. What is mapped and writable now was touched, each VMA by itself. It is for tests; of a
+// that it maps but what Fault is told of: other pages are only there where a call populated them. Then
+// which VMAs have an anon_vma, and so how they merge and what mremap makes of their offsets, follows
+// from the calls and faults alone. What is mapped and writable now was touched, each VMA by itself. It is for tests; of a
 // real program the opposite is assumed, where it matters.
 func (m *MemoryManager) AssumeUntouched() {
 	m.untouched = true
@@ -43,7 +43,7 @@ func (m *MemoryManager) canPopulate(start, end uint64, lock Flags) (errno linux.
 		case v.Flags&VM_MAYBE_GUARD != 0:
 			unsure = true
 		case v.isAnonymous():
-		case v.isOrphan():
+		case m.isOrphan(v):
 			unsure = true
 		case v.File != nil && v.File.Size != 0 && v.File.Kind != Hugetlb:
 			if pastEnd(seg, hi) {
@@ -57,9 +57,11 @@ func (m *MemoryManager) canPopulate(start, end uint64, lock Flags) (errno linux.
 	return 0, unsure
 }
 
-// isOrphan reports whether the VMA may be an AIO ring that has outlived its context, since it could
-// not be unmapped; it loses its pages some time after.
-func (v *VMA) isOrphan() bool { return v.File != nil && v.File.Kind == Ring && v.isSealed() }
+// isOrphan reports whether the VMA is an AIO ring without a context here: a sealed one outlives it,
+// and a forked process never has it. It loses its pages some time after the context is gone.
+func (m *MemoryManager) isOrphan(v *VMA) bool {
+	return v.File != nil && v.File.Kind == Ring && (v.File.UnsureIdentity || !m.ownsRing(v.File))
+}
 
 // pastEnd reports whether the file of a VMA is known to end before the address hi, so that touching
 // the last page is a SIGBUS.

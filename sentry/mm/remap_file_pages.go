@@ -30,6 +30,13 @@ func (m *MemoryManager) AdoptRemapFilePages(c *Caller, start hostarch.Addr, size
 	}
 }
 
+// AdoptRefusedRemapFilePages is AdoptRefusedMMap for a RemapFilePages.
+func (m *MemoryManager) AdoptRefusedRemapFilePages(start hostarch.Addr, size, prot, pgoff, flags uint64) {
+	if a, errno := m.remapFileArgs(start, size, prot, pgoff, flags); errno == 0 {
+		m.AdoptRefusedMMap(a)
+	}
+}
+
 // remapFileArgs returns the mmap that stands for a remap_file_pages.
 func (m *MemoryManager) remapFileArgs(at hostarch.Addr, size, prot, pgoff, flags uint64) (MMapArgs, linux.Errno) {
 	start := uint64(at.RoundDown())
@@ -49,6 +56,9 @@ func (m *MemoryManager) remapFileArgs(at hostarch.Addr, size, prot, pgoff, flags
 			return MMapArgs{}, linux.EINVAL
 		}
 		seg = next
+	}
+	if v.File.Kind == Hugetlb && (start|size)&(v.File.HugeSize-1) != 0 {
+		return MMapArgs{}, linux.EINVAL // hugetlb_get_unmapped_area; only mmap itself rounds up
 	}
 	if pgoff+hostarch.Pages(size) > 1<<(63-hostarch.PageShift) {
 		return MMapArgs{}, linux.EOVERFLOW // beyond what a file can have; MMapArgs is in bytes

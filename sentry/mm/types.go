@@ -26,7 +26,7 @@ type Config struct {
 	SoftDirty       bool                  // CONFIG_MEM_SOFT_DIRTY
 	MemFailure      bool                  // CONFIG_MEMORY_FAILURE
 	DefaultHuge     uint64                // default hugetlb page size, bytes; 0 when there is none
-	NoHuge1G        bool                  // there are no huge pages of 1 GiB
+	GiganticPages   bool                  // there are hugetlb pages of 1 GiB, too
 	Overcommit      limits.OvercommitMode // vm.overcommit_memory
 	NoShadowStack   bool                  // the kernel has no map_shadow_stack at all: ENOSYS
 	CPUs            int                   // possible cpus, which size AIO rings; 0 = unknown

@@ -4,174 +4,206 @@ package difftest
 
 import (
 	"flag"
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
-
-	"github.com/runsbx/runsbx/sentry/hostarch"
-	"github.com/runsbx/runsbx/sentry/limits"
-	"github.com/runsbx/runsbx/sentry/mm"
-	"golang.org/x/sys/unix"
 )
 
 var (
 	seeds  = flag.Int("seeds", 40, "how many random guests")
-	calls  = flag.Int("calls", 150, "calls in each guest")
+	calls  = flag.Int("calls", 300, "calls in each guest")
 	first  = flag.Int("first", 1, "the first seed")
+	jobs   = flag.Int("jobs", runtime.GOMAXPROCS(0), "guests at a time")
+	smaps  = flag.Int("smaps", 8, "look at the flags of all VMAs and at the counters after every so many calls")
 	shrink = flag.Bool("shrink", true, "shorten a failing run")
+	keep   = flag.String("keep", "", "write the transcripts of all runs into this directory")
+	record = flag.Bool("record", false, "make the transcripts in testdata anew from the running kernel")
 )
 
-// config is what of this machine decides results.
-func config() *mm.Config {
-	read := func(name string) string {
-		b, _ := os.ReadFile(name)
-		return strings.TrimSpace(string(b))
-	}
-	number := func(name string, otherwise int) int {
-		if n, err := strconv.Atoi(read(name)); err == nil {
-			return n
-		}
-		return otherwise
-	}
-	chosen := func(name string) string {
-		_, s, _ := strings.Cut(read(name), "[")
-		s, _, _ = strings.Cut(s, "]")
-		return s
-	}
-	const thp = "/sys/kernel/mm/transparent_hugepage/"
-	_, noTHP := os.Stat(thp)
-	_, noKSM := os.Stat("/sys/kernel/mm/ksm")
-	shmem := chosen(thp + "shmem_enabled")
-	_, _, shstk := unix.RawSyscall(453, 0, 4096, ^uintptr(0))
-	c := &mm.Config{
-		TaskSize:      1<<47 - hostarch.PageSize,
-		MmapMinAddr:   lowestHint(),
-		DACMinAddr:    hostarch.Addr(number("/proc/sys/vm/mmap_min_addr", 4096)),
-		MaxMapCount:   number("/proc/sys/vm/max_map_count", 65530),
-		StackGuardGap: 256 * hostarch.PageSize,
-		THP:           noTHP == nil,
-		THPKnob:       chosen(thp+"enabled") != "never",
-		ShmemHuge:     shmem != "" && shmem != "never" && shmem != "deny",
-		NUMA:          true, KSM: noKSM == nil, MemFailure: true,
-		DefaultHuge:   hostarch.HugePageSize,
-		Overcommit:    limits.OvercommitMode(number("/proc/sys/vm/overcommit_memory", 0)),
-		NoShadowStack: shstk == unix.ENOSYS,
-	}
-	if key, _, errno := unix.Syscall(unix.SYS_PKEY_ALLOC, 0, 0, 0); errno == 0 {
-		c.Pkeys = true
-		unix.Syscall(unix.SYS_PKEY_FREE, key, 0, 0)
-	}
-	var si unix.Sysinfo_t
-	if unix.Sysinfo(&si) == nil {
-		c.Memory = (si.Totalram + si.Totalswap) * uint64(si.Unit) / hostarch.PageSize
-	}
-	if _, last, ok := strings.Cut(read("/sys/devices/system/cpu/possible"), "-"); ok {
-		n, _ := strconv.Atoi(last)
-		c.CPUs = n + 1
-	} else {
-		c.CPUs = 1
-	}
-	return c
+// byseed are the conditions of a random guest: all combinations, evenly.
+func bySeed(seed int) conditions {
+	return conditions{privileged: seed%2 == 0, bottomUp: seed/2%3 == 0}
 }
 
-// lowestHint returns what the kernel makes of the lowest hint (mmap_min_addr).
-func lowestHint() hostarch.Addr {
-	addr, _, errno := unix.Syscall6(unix.SYS_MMAP, hostarch.PageSize, hostarch.PageSize, unix.PROT_NONE,
-		unix.MAP_PRIVATE|unix.MAP_ANON, ^uintptr(0), 0)
-	if errno != 0 || addr >= 1<<24 {
-		return hostarch.PageSize
-	}
-	unix.Syscall(unix.SYS_MUNMAP, addr, hostarch.PageSize, 0)
-	return hostarch.Addr(addr)
+// total sums up runs.
+type total struct {
+	calls, unsure map[string]int
+	steps, texts  int
 }
 
-// TestKernel compares random runs.
+func (t *total) add(x *model, text string) {
+	for name, n := range x.calls {
+		t.calls[name] += n
+		t.steps += n
+	}
+	for name, n := range x.unsure {
+		t.unsure[name] += n
+	}
+	t.texts += len(text)
+}
+
+// TestKernel makes random runs on the kernel and on the model, and then again, from the transcript,
+// on the model alone.
 func TestKernel(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root to start privileged and unprivileged guests")
 	}
 	w := newWorld(t)
-	begin, total, unsure := time.Now(), 0, 0
-	stats := map[string]int{}
-	for seed := *first; seed < *first+*seeds; seed++ {
-		ops, fail, r := w.random(t, uint64(seed), *calls)
-		total, unsure = total+len(ops), unsure+r.unsure
-		for k, n := range r.stats {
-			stats[k] += n
-		}
-		if fail == "" {
-			continue
-		}
-		t.Errorf("seed %d, call %d: %s", seed, len(ops), fail)
-		if *shrink {
-			ops = w.shrink(t, ops, privileged(uint64(seed)), kind(fail))
-			fail, r = w.replay(t, ops, privileged(uint64(seed)))
-			t.Errorf("shortened: %s", fail)
-		}
-		for _, s := range r.log[max(0, len(r.log)-15):] {
-			t.Log(s)
-		}
-		t.Log(r.dump())
-		return
+	sum := total{calls: map[string]int{}, unsure: map[string]int{}}
+	begin, next := time.Now(), *first
+	var lock sync.Mutex // next, sum, and who may report
+	var group sync.WaitGroup
+	for range max(*jobs, 1) {
+		group.Go(func() {
+			for {
+				lock.Lock()
+				seed := next
+				next++
+				lock.Unlock()
+				if seed >= *first+*seeds || t.Failed() {
+					return
+				}
+				r, d := w.random(bySeed(seed), uint64(seed))
+				for range 10 {
+					if d == "" || r.x == nil || *config() == r.config {
+						break
+					}
+					// The model was told of another machine: the run shows nothing, whatever came out.
+					t.Logf("seed %d is run again: somebody changed the machine's settings", seed)
+					time.Sleep(time.Second)
+					r, d = w.random(bySeed(seed), uint64(seed))
+				}
+				text := ""
+				if d == "" {
+					text = r.rec.b.String()
+					if _, err := replay(text); err != nil {
+						d = fmt.Sprintf("the transcript: %v", err)
+					}
+				}
+				if err := keepTranscript(text, seed); err != nil {
+					d = err.Error()
+				}
+				lock.Lock()
+				if d != "" {
+					w.report(t, seed, r, d)
+				} else {
+					sum.add(r.x, text)
+				}
+				lock.Unlock()
+			}
+		})
 	}
-	t.Logf("%d calls in %d guests, %d of them unsure, %v; %v", total, *seeds, unsure, time.Since(begin).Round(time.Millisecond), stats)
+	group.Wait()
+	t.Logf("%d steps in %d guests and, from transcripts of %d kB, on the model alone, %v; no difference: %v",
+		sum.steps, *seeds, sum.texts>>10, time.Since(begin).Round(time.Millisecond), !t.Failed())
+	t.Logf("steps: %v", sum.calls)
+	t.Logf("adopted, since the model is unsure: %v", sum.unsure)
 }
 
-func privileged(seed uint64) bool { return seed%2 == 0 }
+func keepTranscript(text string, seed int) error {
+	if *keep == "" || text == "" {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(*keep, fmt.Sprintf("seed-%d.transcript", seed)), []byte(text), 0o644)
+}
 
-// random makes random calls until the sides differ.
-func (w *world) random(t *testing.T, seed uint64, n int) (ops []op, fail string, r *run) {
-	r, err := w.start(privileged(seed))
-	if err != nil {
-		t.Fatal(err)
+// report shortens a failing run and shows it.
+func (w *world) report(t *testing.T, seed int, r *run, d string) {
+	t.Errorf("seed %d, step %d: %s", seed, len(r.ops), d)
+	if r.x == nil {
+		return
 	}
-	defer r.g.stop()
-	if d := compareVMAs(r.m, r.vmas); d != "" {
-		return nil, "after the seed: " + d, r
-	}
-	if d := compareTotals(r.m.Totals(), r.g.pid); d != "" {
-		return nil, "after the seed: " + d, r
-	}
-	g := &gen{rand: rand.New(rand.NewPCG(seed, 1)), r: r}
-	for range n {
-		o := g.next()
-		ops = append(ops, o)
-		if fail = r.step(o); fail != "" {
-			return ops, fail, r
+	if *shrink {
+		ops := w.shrink(bySeed(seed), r.ops, kind(d))
+		short, again := w.replay(bySeed(seed), ops, 1)
+		if again != "" {
+			r, d = short, again
+			t.Errorf("shortened to %d steps: %s", len(r.ops), d)
 		}
 	}
-	return ops, "", r
+	text := r.rec.b.String()
+	_, steps, _ := strings.Cut(text, "\nbegin\n")
+	if n := len(steps); n > 4000 {
+		steps = "...\n" + steps[n-4000:]
+	}
+	t.Log(steps)
+	t.Log(dump(r.x.now().m, &r.st))
+	if *keep != "" {
+		os.WriteFile(filepath.Join(*keep, "failed.transcript"), []byte(text), 0o644)
+	}
+}
+
+// random makes random calls until the sides differ.
+func (w *world) random(c conditions, seed uint64) (*run, string) {
+	every := *smaps
+	if seed%16 == 0 {
+		every = 1
+	}
+	r, err := w.start(c, every, []string{fmt.Sprintf("random run %d", seed)})
+	if err != nil {
+		return &run{}, err.Error()
+	}
+	defer r.g.stop()
+	if d := compare(r.x.now().m, &r.st); d != "" {
+		return r, "at the start: " + d
+	}
+	g := &gen{rand: rand.New(rand.NewPCG(seed, 1)), x: r.x, protected: r.protected}
+	for range *calls {
+		if d := r.step(g.next()); d != "" {
+			return r, d
+		}
+	}
+	for i := range r.x.procs { // also of those that have rested
+		if d := r.step(op{opLook, [6]uint64{uint64(i)}}); d != "" {
+			return r, d
+		}
+	}
+	return r, ""
 }
 
 // replay makes the calls again.
-func (w *world) replay(t *testing.T, ops []op, privileged bool) (string, *run) {
-	r, err := w.start(privileged)
+func (w *world) replay(c conditions, ops []op, smaps int, story ...string) (*run, string) {
+	r, err := w.start(c, smaps, story)
 	if err != nil {
-		t.Fatal(err)
+		return &run{}, err.Error()
 	}
 	defer r.g.stop()
 	for _, o := range ops {
-		if fail := r.step(o); fail != "" {
-			return fail, r
+		if n := o.args[0]; (o.nr == opSwitch || o.nr == opLook) && (n >= uint64(len(r.x.procs)) || o.nr == opSwitch && n == uint64(r.x.cur)) {
+			continue // the fork was left out
+		}
+		if d := r.step(o); d != "" {
+			return r, d
 		}
 	}
-	return "", r
+	return r, ""
 }
 
 // shrink leaves out calls as long as the run still fails.
-func (w *world) shrink(t *testing.T, ops []op, privileged bool, like string) []op {
-	for size := len(ops) / 2; size > 0; size /= 2 {
-		for at := len(ops) - size; at >= 0; at -= size {
-			if at+size > len(ops) {
-				continue
-			}
-			fewer := slices.Delete(slices.Clone(ops), at, at+size)
-			if fail, _ := w.replay(t, fewer, privileged); fail != "" && kind(fail) == like {
-				ops = fewer
+func (w *world) shrink(c conditions, ops []op, like string) []op {
+	end, every := time.Now().Add(30*time.Second), 1
+	if !strings.Contains(like, "flags") && !strings.Contains(like, "pages (") {
+		every = math.MaxInt // faster
+	}
+	for round := true; round && time.Now().Before(end); {
+		round = false
+		for size := max(len(ops)/2, 1); size > 0; size /= 2 {
+			for at := len(ops) - size; at >= 0; at -= size {
+				if at+size > len(ops) || time.Now().After(end) {
+					continue
+				}
+				fewer := slices.Delete(slices.Clone(ops), at, at+size)
+				if r, d := w.replay(c, fewer, every); d != "" && kind(d) == like {
+					ops, round = r.ops, true
+				}
 			}
 		}
 	}
@@ -180,6 +212,10 @@ func (w *world) shrink(t *testing.T, ops []op, privileged bool, like string) []o
 
 // kind is what two failures of one cause have in common: the message without numbers.
 func kind(fail string) string {
+	if name, rest, ok := strings.Cut(fail, ": "); ok && strings.Contains(rest, "in the kernel") {
+		name, _, _ = strings.Cut(name, " ")
+		fail = name + ": " + rest // without the arguments
+	}
 	return strings.Map(func(c rune) rune {
 		if c >= '0' && c <= '9' || c >= 'a' && c <= 'f' {
 			return -1

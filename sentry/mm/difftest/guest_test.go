@@ -9,25 +9,40 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/runsbx/runsbx/sentry/limits"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/procmaps"
 	"golang.org/x/sys/unix"
 )
 
-// poke is the guest's own call: it writes a word.
-const poke = 1 << 20
+// nobody is the user and group of unprivileged guests.
+const nobody = 65534
 
-// guest is the process on which the calls are made.
+// guest is the process on which the calls are made, with those that it forked.
 type guest struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	out     io.Reader
-	pid     int
+	procs   []*guestProc
+	cur     int
 	scratch uint64 // a page of its memory, for calls that take pointers
+	files   []file
+	segs    []int // identifiers of the System V segments
+	buf     []byte
+	list    []procmaps.Entry
+
+	privileged bool
+}
+
+type guestProc struct {
+	pid          int
+	maps, smaps  *os.File
+	status, stat *os.File
 }
 
 // buildGuest compiles the guest; without a compiler the test is skipped.
@@ -51,13 +66,16 @@ func buildGuest(t *testing.T) string {
 	return path
 }
 
-// startGuest starts one; files become its descriptors 3, 4, ...
-func startGuest(path string, privileged bool, files []*os.File) (*guest, error) {
-	cmd := exec.Command(path)
+// startGuest starts one.
+func (w *world) startGuest(c conditions) (*guest, error) {
+	cmd := exec.Command(w.path)
+	if c.bottomUp {
+		cmd.Args = append(cmd.Args, "bottom-up")
+	}
 	cmd.Env = []string{}
-	cmd.ExtraFiles = files
-	if !privileged {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.ExtraFiles = w.host
+	if !c.privileged {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -70,8 +88,10 @@ func startGuest(path string, privileged bool, files []*os.File) (*guest, error) 
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	g := &guest{cmd: cmd, in: in, out: out, pid: cmd.Process.Pid}
-	g.scratch, err = g.answer()
+	g := &guest{cmd: cmd, in: in, out: out, files: w.files, segs: w.ids, privileged: c.privileged}
+	if g.scratch, err = g.answer(); err == nil {
+		err = g.add(cmd.Process.Pid)
+	}
 	if err != nil {
 		g.stop()
 		return nil, err
@@ -79,10 +99,37 @@ func startGuest(path string, privileged bool, files []*os.File) (*guest, error) 
 	return g, nil
 }
 
+// add takes in a process of the run.
+func (g *guest) add(pid int) error {
+	p := &guestProc{pid: pid}
+	g.procs = append(g.procs, p)
+	for _, f := range []struct {
+		name string
+		file **os.File
+	}{{"maps", &p.maps}, {"smaps", &p.smaps}, {"status", &p.status}, {"stat", &p.stat}} {
+		h, err := os.Open(fmt.Sprintf("/proc/%d/%s", pid, f.name))
+		if err != nil {
+			return err
+		}
+		*f.file = h
+	}
+	return nil
+}
+
+// stop ends all processes, the forked ones first, so that their parents leave no zombies of them.
 func (g *guest) stop() {
+	for i := len(g.procs) - 1; i > 0; i-- {
+		unix.Kill(g.procs[i].pid, unix.SIGKILL)
+	}
 	g.in.Close()
 	g.cmd.Process.Kill()
 	g.cmd.Wait()
+	for _, p := range g.procs {
+		p.maps.Close()
+		p.smaps.Close()
+		p.status.Close()
+		p.stat.Close()
+	}
 }
 
 func (g *guest) answer() (uint64, error) {
@@ -98,7 +145,7 @@ func (g *guest) call(nr uint64, args ...uint64) (int64, error) {
 	for i, a := range args {
 		binary.LittleEndian.PutUint64(b[8+8*i:], a)
 	}
-	stuck := time.AfterFunc(10*time.Second, func() { g.cmd.Process.Kill() })
+	stuck := time.AfterFunc(20*time.Second, func() { g.cmd.Process.Kill() })
 	defer stuck.Stop()
 	if _, err := g.in.Write(b[:]); err != nil {
 		return 0, err
@@ -107,39 +154,105 @@ func (g *guest) call(nr uint64, args ...uint64) (int64, error) {
 	return int64(ret), err
 }
 
-// setLimits gives the guest these soft limits; none may exceed its hard one.
-func (g *guest) setLimits(l limits.Rlimits) error {
-	for res, soft := range map[int]uint64{
-		unix.RLIMIT_AS: l.AS, unix.RLIMIT_DATA: l.Data, unix.RLIMIT_MEMLOCK: l.MemLock,
-	} {
-		var lim unix.Rlimit
-		if err := unix.Getrlimit(res, &lim); err != nil {
+// poke writes words into the guest's scratch page.
+func (g *guest) poke(words ...uint64) error {
+	for i, w := range words {
+		if _, err := g.call(opPoke, g.scratch+8*uint64(i), w); err != nil {
 			return err
-		}
-		for i, w := range []uint64{min(soft, lim.Max), lim.Max} {
-			if _, err := g.call(poke, g.scratch+8*uint64(i), w); err != nil {
-				return err
-			}
-		}
-		if ret, err := g.call(unix.SYS_SETRLIMIT, uint64(res), g.scratch); err != nil || ret != 0 {
-			return fmt.Errorf("setrlimit: %d, %v", ret, err)
 		}
 	}
 	return nil
 }
 
-// hardLimits returns the limits that a guest starts with, lifted as far as they can be.
-func hardLimits() (limits.Rlimits, error) {
-	var v [4]uint64
-	for i, res := range []int{unix.RLIMIT_AS, unix.RLIMIT_DATA, unix.RLIMIT_STACK, unix.RLIMIT_MEMLOCK} {
-		var lim unix.Rlimit
-		if err := unix.Getrlimit(res, &lim); err != nil {
-			return limits.Rlimits{}, err
+// do does an operation in the guest. Pointers are into its scratch page.
+func (g *guest) do(o *op) (int64, error) {
+	a := o.args
+	switch o.nr {
+	case opFork:
+		pid, err := g.call(opFork, a[0])
+		if err != nil || pid < 0 {
+			return pid, err
 		}
-		v[i] = lim.Max
-		if res == unix.RLIMIT_STACK {
-			v[i] = lim.Cur
+		child := int(pid)
+		if err := g.add(child); err != nil {
+			return 0, err
+		}
+		if a[0] != 0 {
+			g.cur = len(g.procs) - 1
+		}
+		return 0, nil
+	case opSwitch:
+		if err := g.waitStopped(int(a[0])); err != nil {
+			return 0, err
+		}
+		ret, err := g.call(opSwitch, uint64(g.procs[a[0]].pid))
+		g.cur = int(a[0])
+		return ret, err
+	case opLook:
+		return 0, nil
+	case opLimit:
+		return -int64(g.limit(int(a[0]), &unix.Rlimit{Cur: a[1], Max: a[2]})), nil
+	case linux.SYS_PRLIMIT64:
+		if err := g.poke(a[1], a[2]); err != nil {
+			return 0, err
+		}
+		a = [6]uint64{0, a[0], g.scratch}
+	case linux.SYS_SETRLIMIT:
+		if err := g.poke(a[1], a[2]); err != nil {
+			return 0, err
+		}
+		a = [6]uint64{a[0], g.scratch}
+	case linux.SYS_MMAP:
+		if a[4] < uint64(len(g.files)) {
+			a[4] = g.files[a[4]].fd
+		}
+	case linux.SYS_SHMAT:
+		a[0] = uint64(g.segs[a[0]])
+	case linux.SYS_IO_SETUP:
+		if err := g.poke(0); err != nil {
+			return 0, err
+		}
+		a[1] = g.scratch
+	case linux.SYS_MBIND:
+		if err := g.poke(1); err != nil {
+			return 0, err
+		}
+		a[3], a[4] = 0, 0
+		if mode := a[2] & 0xff; mode != 0 && mode != 4 {
+			a[3], a[4] = g.scratch, 64
 		}
 	}
-	return limits.Rlimits{AS: v[0], Data: v[1], Stack: v[2], MemLock: v[3]}, nil
+	return g.call(o.nr, a[:]...)
+}
+
+// limit sets a limit of the present process from outside, as its user: root in a container need not
+// have CAP_SYS_RESOURCE, without which others' limits cannot be set.
+func (g *guest) limit(resource int, limit *unix.Rlimit) syscall.Errno {
+	done := make(chan error)
+	go func() {
+		if !g.privileged {
+			runtime.LockOSThread() // the thread ends with its credentials
+			unix.RawSyscall(unix.SYS_SETRESGID, nobody, nobody, nobody)
+			unix.RawSyscall(unix.SYS_SETRESUID, nobody, nobody, nobody)
+		}
+		done <- unix.Prlimit(g.procs[g.cur].pid, resource, limit, nil)
+	}()
+	errno, _ := (<-done).(syscall.Errno)
+	return errno
+}
+
+// waitStopped waits until a process that has been told to stop has done so: waking it before would
+// be in vain.
+func (g *guest) waitStopped(i int) error {
+	var b [512]byte
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
+		n, err := g.procs[i].stat.ReadAt(b[:], 0)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if _, rest, _ := strings.Cut(string(b[:n]), ") "); strings.HasPrefix(rest, "T") {
+			return nil
+		}
+	}
+	return fmt.Errorf("process %d does not stop", i)
 }

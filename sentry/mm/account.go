@@ -80,10 +80,24 @@ func refusal(r limits.Resource, used, wanted, limit uint64) *limits.Refusal {
 // enoughMemory returns who forbids committing another pages pages; nil when they may be had
 // (security_vm_enough_memory_mm). It charges nothing: Totals.Committed follows the VMAs.
 func (m *MemoryManager) enoughMemory(c *Caller, pages uint64) *limits.Refusal {
+	if why := m.machineHas(pages); why != nil {
+		return why
+	}
+	return c.mayCommit(pages)
+}
+
+// machineHas is the kernel's part of enoughMemory: the only thing that mode 0 refuses is more at once
+// than there is (__vm_enough_memory).
+func (m *MemoryManager) machineHas(pages uint64) *limits.Refusal {
 	if m.cfg.Overcommit == overcommitGuess && m.cfg.Memory != 0 && pages > m.cfg.Memory {
-		// The only thing that mode 0 refuses: more at once than there is.
 		return refusal(limits.Commit, 0, pages, m.cfg.Memory<<hostarch.PageShift)
 	}
+	return nil
+}
+
+// mayCommit is the part of enoughMemory of the guard above the address spaces, for whose refusal the
+// kernel is not asked.
+func (c *Caller) mayCommit(pages uint64) *limits.Refusal {
 	if c.Commit == nil {
 		return nil
 	}

@@ -21,7 +21,7 @@ const callsPerSeed = 250
 
 // worldFor returns the world of the n'th address space. That of huge pages is as slow as it is large.
 func worldFor(n uint64) *world {
-	if n%64 == 63 {
+	if n%1024 == 1023 {
 		return &worlds[3]
 	}
 	return &worlds[n%3]

@@ -80,7 +80,7 @@ func (s *space) madvise(addr, length uint64, advice int) answer {
 
 // advisePart gives the advice to pages of one VMA.
 func (s *space) advisePart(lo, hi uint64, advice int) answer {
-	p := s.pages[lo]
+	p := s.at(lo)
 	if p.is(VM_SEALED) && discards[advice] && p.anonymous() && !p.is(VM_WRITE) {
 		return no(linux.EPERM)
 	}
@@ -138,7 +138,7 @@ func (s *space) populateAdvice(lo, hi uint64, write bool) answer {
 	}
 	unknown, touched, got := false, lo, answer{}
 	for p := lo; p < hi && !got.refused(); p++ {
-		v, ok := s.pages[p]
+		v, ok := s.at(p), s.has(p)
 		switch {
 		case !ok:
 			got = no(linux.ENOMEM)
@@ -146,7 +146,7 @@ func (s *space) populateAdvice(lo, hi uint64, write bool) answer {
 		case v.is(VM_IO | VM_PFNMAP), !v.is(need):
 			got = no(linux.EINVAL)
 			continue
-		case v.special != "", v.is(VM_MAYBE_GUARD), v.orphan():
+		case v.special, v.is(VM_MAYBE_GUARD), v.orphan():
 			unknown = true
 		case v.anonymous():
 		case v.file.Size == 0:

@@ -37,7 +37,7 @@ func (s *space) free(p, n uint64) bool {
 func (s *space) stackNear(p uint64) (guard uint64, near bool) {
 	gap := s.cfg.StackGuardGap / pg
 	for i := range gap {
-		if next, ok := s.pages[p+i]; ok {
+		if next := s.at(p + i); next.mapped {
 			return p + i - min(gap, p+i), next.is(VM_GROWSDOWN)
 		}
 	}

@@ -92,7 +92,7 @@ func (p *pair) model(c call) answer {
 	case opHomeNode:
 		return s.setHome(c.addr, c.length, c.flags)
 	case opSetName:
-		return s.setName(c.addr, c.length, names[c.n])
+		return s.setName(c.addr, c.length, uint8(c.n))
 	case opShmAt:
 		return s.shmat(worldFiles[c.file], c.addr, c.flags)
 	case opShmDt:
@@ -161,16 +161,16 @@ const limitCommit = 1000
 // grow lets the next stack above the page grow down to it, where that is free.
 func (p *pair) grow(to uint64) {
 	lo, ok := p.s.next(to)
-	v := p.s.pages[lo]
-	if !ok || lo == to || !v.is(VM_GROWSDOWN) || v.off < lo-to {
+	v := p.s.at(lo)
+	if !ok || lo == to || lo-to > 20 || !v.is(VM_GROWSDOWN) || v.off < lo-to {
 		return
 	}
 	p.m.ExpandStack(hostarch.Addr(lo*pg), hostarch.Addr(to*pg))
 	p.s.change(lo, func(p *page) { p.first = false })
 	for q := to; q < lo; q++ {
-		v.off = p.s.pages[lo].off - (lo - q)
+		v.off = p.s.at(lo).off - (lo - q)
 		v.first = q == to
-		p.s.pages[q] = v
+		p.s.set(q, v)
 	}
 }
 

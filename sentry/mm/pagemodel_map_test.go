@@ -201,7 +201,7 @@ func (s *space) mapRegion(lo, hi uint64, p page) answer {
 		if s.has(q) {
 			mapped++
 		}
-		if s.pages[q].is(VM_ACCOUNT) {
+		if s.at(q).is(VM_ACCOUNT) {
 			charged++
 		}
 	}
@@ -361,10 +361,10 @@ func (s *space) shmat(seg *File, addr, flags uint64) answer {
 
 // rename puts the manager's object in the place of f, which the call that was answered a has mapped.
 func (s *space) rename(f *File, a answer) {
-	for q, p := range s.pages {
+	for q, p := range s.each() {
 		if p.file == f {
 			p.file = s.object(a.addr)
-			s.pages[q] = p
+			s.set(q, p)
 		}
 	}
 }
@@ -377,7 +377,7 @@ func (s *space) shmdt(addr uint64) answer {
 	}
 	at := addr / pg
 	attached := func(p uint64) bool {
-		v := s.pages[p]
+		v := s.at(p)
 		return v.file != nil && v.file.Kind == SysV && p >= at && v.off == p-at
 	}
 	var file *File
@@ -387,10 +387,10 @@ func (s *space) shmdt(addr uint64) answer {
 		switch {
 		case file != nil && hi > end:
 			return answer{}
-		case attached(lo) && (file == nil || s.pages[lo].file == file):
-			file = s.pages[lo].file
+		case attached(lo) && (file == nil || s.at(lo).file == file):
+			file = s.at(lo).file
 			end = at + pagesOf(file.Size)
-			if !s.pages[lo].is(VM_SEALED) {
+			if !s.at(lo).is(VM_SEALED) {
 				s.remove(lo, hi)
 			}
 		}
@@ -408,13 +408,13 @@ func (s *space) remapFilePages(addr, size, prot, off, flags uint64) answer {
 	if prot != 0 || n == 0 || lo+n >= 1<<52 || off+n < off {
 		return no(linux.EINVAL)
 	}
-	v, ok := s.pages[lo]
+	v, ok := s.at(lo), s.has(lo)
 	if !ok || !v.is(VM_SHARED) {
 		return no(linux.EINVAL)
 	}
 	for p := lo; p < lo+n; p++ {
 		// Further VMAs have to be of the same file, with the same flags.
-		if q := s.pages[p]; !s.has(p) || q.first && p > lo && (q.file != v.file || q.flags != v.flags) {
+		if q := s.at(p); !s.has(p) || q.first && p > lo && (q.file != v.file || q.flags != v.flags) {
 			return no(linux.EINVAL)
 		}
 	}
@@ -449,7 +449,7 @@ func (s *space) ioSetup(events uint64) answer {
 
 // ioDestroy unmaps a ring, if it is still whole.
 func (s *space) ioDestroy(addr uint64) answer {
-	p, ok := s.pages[addr/pg]
+	p, ok := s.at(addr/pg), s.has(addr/pg)
 	if !ok || p.file == nil || p.file.Kind != Ring || !p.is(VM_READ|VM_WRITE) {
 		return no(linux.EINVAL)
 	}

@@ -9,7 +9,7 @@ func alike(a, b page) bool {
 	if a.off+1 != b.off || a.anon != b.anon && a.anon != 0 && b.anon != 0 {
 		return false
 	}
-	if a.is(vmSpecial) || a.special != "" {
+	if a.is(vmSpecial) || a.special {
 		return false // never, not even with themselves
 	}
 	a.flags, b.flags = a.flags&^vmSticky, b.flags&^vmSticky
@@ -19,7 +19,7 @@ func alike(a, b page) bool {
 
 // joins reports whether the pages on both sides of the boundary p may belong to one VMA.
 func (s *space) joins(p uint64) bool {
-	return p > 0 && s.has(p-1) && s.has(p) && alike(s.pages[p-1], s.pages[p])
+	return p > 0 && s.has(p-1) && s.has(p) && alike(s.at(p-1), s.at(p))
 }
 
 // closes reports whether the VMA's driver wants to hear of its end, so that it does not go by
@@ -33,7 +33,7 @@ func (p page) closes() bool {
 func (s *space) mergeEnds(lo, hi uint64, left, right bool) (bool, bool) {
 	left, right = left && s.joins(lo), right && s.joins(hi)
 	if left && right {
-		a, b := s.pages[lo-1], s.pages[hi]
+		a, b := s.at(lo-1), s.at(hi)
 		if a.anon != 0 && b.anon != 0 && a.anon != b.anon || b.closes() {
 			right = false // the three cannot be one
 		}
@@ -56,8 +56,8 @@ func (s *space) unify(p uint64) {
 	var anon uint32
 	var sticky Flags
 	for p := lo; p < hi; p++ {
-		anon = max(anon, s.pages[p].anon)
-		sticky |= s.pages[p].flags & vmSticky
+		anon = max(anon, s.at(p).anon)
+		sticky |= s.at(p).flags & vmSticky
 	}
 	s.allOf(lo, hi, func(p *page) { p.anon = anon; p.flags |= sticky })
 }
@@ -73,8 +73,8 @@ func (s *space) put(lo, hi uint64, p page) {
 // place is put without merging.
 func (s *space) place(lo, hi uint64, p page) {
 	for q := lo; q < hi; q++ {
-		p.first = q == lo
-		s.pages[q] = p
+		p.first, p.mapped = q == lo, true
+		s.set(q, p)
 		p.off++
 	}
 }
@@ -88,7 +88,7 @@ func (s *space) split(p uint64) {
 
 // maySplit: the kernel's own mappings stay whole.
 func (s *space) maySplit(p uint64) linux.Errno {
-	if s.pages[p].special != "" {
+	if s.at(p).special {
 		return linux.EINVAL
 	}
 	return 0
@@ -98,7 +98,7 @@ func (s *space) maySplit(p uint64) linux.Errno {
 // neighbours that it is alike to, and else a VMA of its own, for which the old one is split, first
 // at lo and then at hi: when the second split is refused, the first one stays.
 func (s *space) modify(lo, hi uint64, change func(*page)) answer {
-	was := s.pages[lo]
+	was := s.at(lo)
 	now := was
 	if change(&now); now == was {
 		return answer{}
@@ -106,7 +106,7 @@ func (s *space) modify(lo, hi uint64, change func(*page)) answer {
 	from, to := s.vma(lo)
 	old := make([]page, 0, 16)
 	for p := lo; p < hi; p++ {
-		old = append(old, s.pages[p])
+		old = append(old, s.at(p))
 	}
 	s.allOf(lo, hi, change)
 
@@ -124,9 +124,9 @@ func (s *space) modify(lo, hi uint64, change func(*page)) answer {
 				errno, why = linux.ENOMEM, limited("map-count")
 			}
 			if errno != 0 {
-				first := s.pages[lo].first
+				first := s.at(lo).first
 				for i, v := range old {
-					s.pages[lo+uint64(i)] = v
+					s.set(lo+uint64(i), v)
 				}
 				s.change(lo, func(p *page) { p.first = first })
 				return why.as(errno)
@@ -142,7 +142,7 @@ func (s *space) modify(lo, hi uint64, change func(*page)) answer {
 func (s *space) remove(lo, hi uint64) {
 	s.split(hi)
 	for p := lo; p < min(hi, s.taskPages()); p++ {
-		delete(s.pages, p)
+		s.set(p, page{})
 	}
 }
 
@@ -157,7 +157,7 @@ func (s *space) prepareUnmap(lo, hi uint64) answer {
 		if _, end := s.vma(lo); hi < end && s.full() {
 			return limited("map-count")
 		}
-		if s.pages[lo].is(VM_SEALED) {
+		if s.at(lo).is(VM_SEALED) {
 			return no(linux.EPERM)
 		}
 		if errno := s.maySplit(lo); errno != 0 {
@@ -166,7 +166,7 @@ func (s *space) prepareUnmap(lo, hi uint64) answer {
 		s.split(lo)
 	}
 	for p := lo; p < min(hi, s.taskPages()); p++ {
-		if s.pages[p].is(VM_SEALED) {
+		if s.at(p).is(VM_SEALED) {
 			return no(linux.EPERM)
 		}
 	}
@@ -184,16 +184,16 @@ func (s *space) prepareUnmap(lo, hi uint64) answer {
 // the next one first, or a new one.
 func (s *space) fault(p uint64, write bool) {
 	lo, hi := s.vma(p)
-	v := s.pages[lo]
+	v := s.at(lo)
 	if v.anon != 0 || !v.anonymous() && !(write && v.private()) {
 		return
 	}
 	anon := uint32(0)
-	if s.has(hi) && reusable(s.pages[hi-1], s.pages[hi]) {
-		anon = s.pages[hi].anon
+	if s.has(hi) && reusable(s.at(hi-1), s.at(hi)) {
+		anon = s.at(hi).anon
 	}
-	if anon == 0 && lo > 0 && s.has(lo-1) && reusable(s.pages[lo-1], v) {
-		anon = s.pages[lo-1].anon
+	if anon == 0 && lo > 0 && s.has(lo-1) && reusable(s.at(lo-1), v) {
+		anon = s.at(lo - 1).anon
 	}
 	if anon == 0 {
 		s.anons++
@@ -212,13 +212,13 @@ func reusable(a, b page) bool {
 // end of a file end it, unless it is to go on regardless.
 func (s *space) populate(lo, hi uint64, regardless bool) {
 	s.walk(lo, hi, nil, func(lo, hi uint64) answer {
-		v := s.pages[lo]
+		v := s.at(lo)
 		switch {
 		case v.is(VM_IO | VM_PFNMAP | VM_LOCKONFAULT):
 			return answer{}
 		case v.is(vmAccess):
 			s.fault(lo, v.is(VM_WRITE))
-			if !regardless && s.pages[hi-1].behindEnd() {
+			if !regardless && s.at(hi-1).behindEnd() {
 				return no(linux.EFAULT)
 			}
 		case !regardless:

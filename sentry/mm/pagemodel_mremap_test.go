@@ -55,7 +55,7 @@ func (s *space) moveSeveral(r move) answer {
 	result := no(linux.EFAULT)
 	first := true
 	a := s.walk(r.at, r.at+r.old, nil, func(lo, hi uint64) answer {
-		p := s.pages[lo]
+		p := s.at(lo)
 		if first && lo != r.at {
 			return no(linux.EFAULT)
 		}
@@ -81,7 +81,7 @@ func (s *space) moveSeveral(r move) answer {
 
 // mayMove checks what can be said before anything is done.
 func (s *space) mayMove(r *move) answer {
-	p, ok := s.pages[r.at]
+	p, ok := s.at(r.at), s.has(r.at)
 	switch {
 	case !ok:
 		return no(linux.EFAULT)
@@ -141,7 +141,7 @@ func (s *space) moveTo(r move) answer {
 		r.old = r.new
 	}
 	if r.keep {
-		if why := s.mayExpand(s.pages[r.at].flags, r.old); why != "" {
+		if why := s.mayExpand(s.at(r.at).flags, r.old); why != "" {
 			return limited(why)
 		}
 	}
@@ -162,7 +162,7 @@ func (s *space) resize(r move) answer {
 	}
 	from, end := s.vma(r.at)
 	more := r.new - r.old
-	p := s.pages[end-1]
+	p := s.at(end - 1)
 	room := end == r.at+r.old && end+more <= s.taskPages() && (from*pg >= uint64(s.cfg.DACMinAddr) || s.c.Creds.SysRawIO)
 	for q := end; room && q < end+more; q++ {
 		room = !s.has(q)
@@ -199,14 +199,14 @@ func (s *space) resize(r move) answer {
 func (s *space) guardGrantsMove(r move) limits.Resource {
 	var adds, frees uint64
 	switch {
-	case !s.pages[r.at].is(VM_ACCOUNT):
+	case !s.at(r.at).is(VM_ACCOUNT):
 	case r.keep:
 		adds = r.new
 	case r.new > r.old:
 		adds = r.new - r.old
 	}
 	for p := r.to; r.fixed && p < r.to+r.new; p++ {
-		if s.pages[p].is(VM_ACCOUNT) {
+		if s.at(p).is(VM_ACCOUNT) {
 			frees++
 		}
 	}
@@ -218,7 +218,7 @@ func (s *space) guardGrantsMove(r move) limits.Resource {
 
 // moveVMA puts the pages to their new place and takes them from the old one.
 func (s *space) moveVMA(r move) answer {
-	p := s.pages[r.at]
+	p := s.at(r.at)
 	from, end := s.vma(r.at)
 	w := wish{hint: r.to * pg, n: r.new, off: p.off, file: p.file}
 	if r.fixed {
@@ -235,7 +235,7 @@ func (s *space) moveVMA(r move) answer {
 	if s.vmas()+4 > uint64(s.cfg.MaxMapCount) {
 		return limited(limits.MapCount)
 	}
-	if (from != r.at || end != r.at+r.old) && p.special != "" {
+	if (from != r.at || end != r.at+r.old) && p.special {
 		return no(linux.EINVAL)
 	}
 	if p.is(VM_ACCOUNT) {
@@ -266,7 +266,7 @@ func (s *space) moveVMA(r move) answer {
 // new, is no longer locked, all of it, and yet stays counted as locked.
 func (s *space) leaveBehind(r move, from, end, to uint64) {
 	lo, hi := s.vma(r.at)
-	if s.pages[lo].is(VM_LOCKED) {
+	if s.at(lo).is(VM_LOCKED) {
 		s.leak += hi - lo
 	}
 	gone := (to < lo || to >= hi) && from == r.at && end == r.at+r.old

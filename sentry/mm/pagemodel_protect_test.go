@@ -37,7 +37,7 @@ func (s *space) mprotect(addr, length, prot uint64) answer {
 	switch {
 	case !ok || first >= hi:
 		return no(linux.ENOMEM)
-	case grows == down && !s.pages[first].is(VM_GROWSDOWN):
+	case grows == down && !s.at(first).is(VM_GROWSDOWN):
 		return no(linux.EINVAL)
 	case grows == down:
 		lo, _ = s.vma(first) // down to the start of the stack
@@ -55,7 +55,7 @@ const vmAccessProt = linux.PROT_READ | linux.PROT_WRITE | linux.PROT_EXEC
 
 // protectPart protects pages of one VMA.
 func (s *space) protectPart(lo, hi, prot uint64) answer {
-	old := s.pages[lo]
+	old := s.at(lo)
 	if prot&linux.PROT_READ != 0 && s.c.Personality&linux.READ_IMPLIES_EXEC != 0 && old.is(VM_MAYEXEC) {
 		prot |= linux.PROT_EXEC
 	}
@@ -97,7 +97,7 @@ func (s *space) protectPart(lo, hi, prot uint64) answer {
 
 // setLocks sets the lock flags of pages of one VMA. What is not memory is passed over.
 func (s *space) setLocks(lo, hi uint64, locks Flags) answer {
-	if s.pages[lo].is(vmSpecial | VM_DROPPABLE) {
+	if s.at(lo).is(vmSpecial | VM_DROPPABLE) {
 		return answer{}
 	}
 	return s.modify(lo, hi, func(p *page) { p.flags = p.flags&^(VM_LOCKED|VM_LOCKONFAULT) | locks })
@@ -132,7 +132,7 @@ func (s *space) mlock(addr, length, flags uint64, sure bool) answer {
 	limit := s.c.Limits.MemLock / pg
 	if !s.c.Creds.IPCLock && s.totals().LockedVM+hi-lo > limit {
 		already := uint64(0) // does not count twice
-		for q, p := range s.pages {
+		for q, p := range s.each() {
 			if q >= lo && q < hi && p.is(VM_LOCKED) {
 				already++
 			}
@@ -165,7 +165,7 @@ func (s *space) faults(lo, hi uint64, locks Flags) (bad, unknown bool) {
 		return false, false
 	}
 	for p := lo; p < hi; p++ {
-		v := s.pages[p]
+		v := s.at(p)
 		switch {
 		case v.is(VM_IO | VM_PFNMAP), locks&VM_LOCKONFAULT != 0 && !v.is(vmSpecial|VM_DROPPABLE):
 		case !v.is(vmAccess), v.behindEnd() && !v.is(VM_MAYBE_GUARD) && !v.orphan():
@@ -273,7 +273,7 @@ func (s *space) setHome(addr, length, flags uint64) answer {
 	}
 	found := lo == hi
 	a := s.walk(lo, hi, nil, func(lo, hi uint64) answer {
-		old := s.pages[lo].policy
+		old := s.at(lo).policy
 		switch mode := old >> policyModeShift; {
 		case old == 0:
 			return answer{}
@@ -290,13 +290,13 @@ func (s *space) setHome(addr, length, flags uint64) answer {
 }
 
 // setName names anonymous memory, private or shared.
-func (s *space) setName(addr, length uint64, name string) answer {
+func (s *space) setName(addr, length uint64, name uint8) answer {
 	lo, hi, errno := pageRange(addr, length)
 	if errno != 0 || lo == hi {
 		return no(errno)
 	}
 	return s.advise(lo, hi, func(lo, hi uint64) answer {
-		if p := s.pages[lo]; p.file != nil && !p.isAnonShmem() {
+		if p := s.at(lo); p.file != nil && !p.isAnonShmem() {
 			return no(linux.EBADF)
 		}
 		return s.modify(lo, hi, func(p *page) { p.name = name })
@@ -322,7 +322,7 @@ func (s *space) msync(addr, length, flags uint64) answer {
 		}
 		return answer{}
 	}, func(lo, hi uint64) answer {
-		p := s.pages[lo]
+		p := s.at(lo)
 		if flags&invalidate != 0 && p.is(VM_LOCKED) {
 			return no(linux.EBUSY)
 		}
@@ -363,11 +363,11 @@ func (s *space) setMemoryMerge(on bool) answer {
 		return answer{}
 	}
 	s.mergeAny = on
-	for q, p := range s.pages {
-		if p.flags &^= VM_MERGEABLE; on && (s.pages[q].is(VM_MERGEABLE) || p.mayKSM()) {
+	for q, p := range s.each() {
+		if p.flags &^= VM_MERGEABLE; on && (s.at(q).is(VM_MERGEABLE) || p.mayKSM()) {
 			p.flags |= VM_MERGEABLE
 		}
-		s.pages[q] = p
+		s.set(q, p)
 	}
 	return answer{}
 }
@@ -379,13 +379,13 @@ func (s *space) fork() *space {
 	n.leak = 0
 	n.defFlags &= VM_NOHUGEPAGE
 	n.mdwe, n.mdweNoInherit = s.mdwe && !s.mdweNoInherit, false
-	for q, p := range s.pages {
+	for q, p := range s.each() {
 		if p.is(VM_DONTCOPY) {
-			delete(n.pages, q)
+			n.set(q, page{})
 			continue
 		}
 		p.flags &^= VM_LOCKED | VM_LOCKONFAULT
-		n.pages[q] = p
+		n.set(q, p)
 	}
 	return n
 }

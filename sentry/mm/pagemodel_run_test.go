@@ -73,12 +73,16 @@ type world struct {
 	layout                   Layout
 	base                     uint64 // mmap_base
 	heap, arena, vdso, stack uint64 // pages
+	low, near                uint64 // where most of it lies, and how many pages that is
 	stackEnd                 uint64
 	maxPages                 uint64 // of a mapping, as a rule
 }
 
 func worldOf(name string, taskPages uint64, w world) world {
 	w.name = name
+	if w.near == 0 {
+		w.near = taskPages
+	}
 	w.cfg = Config{
 		TaskSize: hostarch.Addr(taskPages * pg), MmapMinAddr: 12 * pg, DACMinAddr: 10 * pg, StackGuardGap: 6 * pg,
 		MaxMapCount: 65530, THP: true, NUMA: true, KSM: true, AnonVMAName: true, ShmemHuge: true, CPUs: 2,
@@ -89,7 +93,7 @@ func worldOf(name string, taskPages uint64, w world) world {
 var worlds = []world{
 	worldOf("top-down", 120, world{base: 96, heap: 14, arena: 30, vdso: 92, stack: 112, stackEnd: 116, maxPages: 9}),
 	worldOf("bottom-up", 120, world{layout: BottomUp, base: 50, heap: 14, arena: 40, vdso: 92, stack: 112, stackEnd: 116, maxPages: 9}),
-	worldOf("2 GiB", 0x80020, world{base: 0x40030, heap: 0x3fff0, arena: 0x40000, vdso: 0x40040, stack: 0x80010, stackEnd: 0x80018, maxPages: 9}),
+	worldOf("2 GiB", 0x80020, world{low: 0x3ffe0, near: 0x80, base: 0x40030, heap: 0x3fff0, arena: 0x40000, vdso: 0x40040, stack: 0x80010, stackEnd: 0x80018, maxPages: 9}),
 	worldOf("huge pages", 9*512, world{base: 8*512 + 20, heap: 14, arena: 3 * 512, vdso: 100, stack: 9*512 - 20, stackEnd: 9*512 - 10, maxPages: 700}),
 }
 
@@ -137,10 +141,10 @@ func newPair(w *world) *pair {
 	p.m.loose = false
 	p.m.AssumeUntouched()
 	p.s = &space{
-		pages: map[uint64]page{}, cfg: &cfg, c: p.c, layout: w.layout, mmapBase: w.base, legacyBase: (w.taskPages() + 2) / 3,
+		pageMap: pageMap{low: w.low, near: make([]page, w.near), far: map[uint64]page{}}, cfg: &cfg, c: p.c, layout: w.layout, mmapBase: w.base, legacyBase: (w.taskPages() + 2) / 3,
 		startBrk: w.heap*pg + 100, brk: w.heap*pg + 100, dataLen: 300,
 	}
-	p.s.place(w.vdso, w.vdso+2, page{special: "[vdso]",
+	p.s.place(w.vdso, w.vdso+2, page{special: true,
 		flags: VM_READ | VM_EXEC | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_DONTEXPAND})
 	p.s.place(w.stack, w.stackEnd, page{off: w.stack, anon: 1,
 		flags: VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_GROWSDOWN | VM_ACCOUNT})
@@ -248,20 +252,20 @@ func (p *pair) compare() error {
 	s, n := p.s, 0
 	for seg := range p.m.vmas.All() {
 		v := &seg.Value
-		want := page{flags: v.Flags, file: v.File, off: v.PgOff, policy: policyOf(v), special: v.special(), anon: v.Anon.ID}
+		want := page{flags: v.Flags, file: v.File, off: v.PgOff, policy: policyOf(v), special: v.special() != "", anon: v.Anon.ID, mapped: true}
 		if v.Rare != nil {
-			want.name = v.Rare.Name
+			want.name = uint8(slices.Index(names, v.Rare.Name))
 		}
 		for q := seg.Start / pg; q < seg.End/pg; q++ {
 			want.first = q == seg.Start/pg
-			got := s.pages[q]
+			got := s.at(q)
 			if s.forked && s.has(q) {
-				if !want.first && !alike(s.pages[q-1], want) && want.special == "" && !want.is(vmSpecial) {
+				if !want.first && !alike(s.at(q-1), want) && !want.special && !want.is(vmSpecial) {
 					return fmt.Errorf("page %#x is in one VMA with what is unlike it", q)
 				}
 				got.first, got.anon = want.first, want.anon
 				got.flags = got.flags&^vmSticky | want.flags&vmSticky
-				s.pages[q] = got
+				s.set(q, got)
 			}
 			if (got.anon == 0) != (want.anon == 0) {
 				return fmt.Errorf("page %#x: anon_vma %d, want %d", q, want.anon, got.anon)
@@ -273,8 +277,8 @@ func (p *pair) compare() error {
 			n++
 		}
 	}
-	if n != len(s.pages) {
-		return fmt.Errorf("%d pages, want %d", n, len(s.pages))
+	if want := s.count(func(page) bool { return true }); uint64(n) != want {
+		return fmt.Errorf("%d pages, want %d", n, want)
 	}
 	if got, want := p.m.Totals(), s.totals(); got != want {
 		return fmt.Errorf("totals %+v, want %+v", got, want)
@@ -295,7 +299,7 @@ func (p page) String() string {
 	if p.file != nil {
 		name = p.file.Name
 	}
-	return fmt.Sprintf("[flags %#x, %s+%#x, policy %#x, %s%s, anon_vma %d, first %v]", uint64(p.flags), name, p.off, p.policy, p.name, p.special, p.anon, p.first)
+	return fmt.Sprintf("[flags %#x, %s+%#x, policy %#x, name %q, anon_vma %d, special %v, first %v]", uint64(p.flags), name, p.off, p.policy, names[p.name], p.anon, p.special, p.first)
 }
 
 // runCallList makes the calls in a new address space of the world, and returns the first difference.

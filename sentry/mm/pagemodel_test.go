@@ -1,7 +1,9 @@
 package mm
 
 import (
+	"iter"
 	"maps"
+	"slices"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/limits"
@@ -15,23 +17,24 @@ import (
 //
 // It supposes, as AssumeUntouched does, that memory is only touched by calls.
 
-// page is what is mapped at one page of the address space.
+// page is what is mapped at one page of the address space; the zero page is a hole.
 type page struct {
 	flags   Flags
 	file    *File
 	off     uint64 // in pages: in the file, or where anonymous memory was mapped
 	policy  uint64
-	name    string
-	special string // mapped by the kernel itself
 	anon    uint32 // which anon_vma the VMA has; 0 before the first fault
+	name    uint8  // of names
+	special bool   // mapped by the kernel itself
 	first   bool   // a VMA begins here
+	mapped  bool
 }
 
 // space is an address space as the page model sees it.
 type space struct {
-	pages map[uint64]page // by page number
-	cfg   *Config
-	c     *Caller
+	pageMap
+	cfg *Config
+	c   *Caller
 
 	layout               Layout
 	mmapBase, legacyBase uint64 // in pages
@@ -60,30 +63,37 @@ type answer struct {
 	unsure bool
 }
 
-func no(errno linux.Errno) answer               { return answer{errno: errno} }
-func limited(r limits.Resource) answer          { return answer{errno: linux.ENOMEM, why: r} }
-func returns(addr uint64) answer                { return answer{addr: addr} }
-func (a answer) refused() bool                  { return a.errno != 0 }
-func (a answer) as(errno linux.Errno) answer    { a.errno = errno; return a }
-func unsureAnswer() answer                      { return answer{unsure: true} }
-func pagesOf(bytes uint64) uint64               { return hostarch.PageAlign(bytes) / pg }
-func (s *space) has(p uint64) bool              { _, ok := s.pages[p]; return ok }
-func (s *space) taskPages() uint64              { return uint64(s.cfg.TaskSize) / pg }
-func (p page) is(f Flags) bool                  { return p.flags&f != 0 }
-func (p page) anonymous() bool                  { return p.special == "" && (p.file == nil || p.file.Kind == DevZero) }
-func (p page) private() bool                    { return !p.is(VM_SHARED) }
-func (s *space) change(p uint64, f func(*page)) { v := s.pages[p]; f(&v); s.pages[p] = v }
+func no(errno linux.Errno) answer            { return answer{errno: errno} }
+func limited(r limits.Resource) answer       { return answer{errno: linux.ENOMEM, why: r} }
+func returns(addr uint64) answer             { return answer{addr: addr} }
+func (a answer) refused() bool               { return a.errno != 0 }
+func (a answer) as(errno linux.Errno) answer { a.errno = errno; return a }
+func unsureAnswer() answer                   { return answer{unsure: true} }
+func pagesOf(bytes uint64) uint64            { return hostarch.PageAlign(bytes) / pg }
+func (s *space) taskPages() uint64           { return uint64(s.cfg.TaskSize) / pg }
+func (p page) is(f Flags) bool               { return p.flags&f != 0 }
+func (p page) anonymous() bool               { return !p.special && (p.file == nil || p.file.Kind == DevZero) }
+func (p page) private() bool                 { return !p.is(VM_SHARED) }
 
 // clone returns an independent copy.
 func (s *space) clone() *space {
 	n := *s
-	n.pages = maps.Clone(s.pages)
+	n.pageMap = pageMap{low: s.low, near: slices.Clone(s.near), far: maps.Clone(s.far)}
 	return &n
+}
+
+func (s *space) has(p uint64) bool { return s.at(p).mapped }
+
+// change applies f to what is mapped at p.
+func (s *space) change(p uint64, f func(*page)) {
+	v := s.at(p)
+	f(&v)
+	s.set(p, v)
 }
 
 // next returns the first mapped page from p on.
 func (s *space) next(p uint64) (first uint64, ok bool) {
-	for q := range s.pages {
+	for q := range s.each() {
 		if q >= p && (!ok || q < first) {
 			first, ok = q, true
 		}
@@ -94,17 +104,17 @@ func (s *space) next(p uint64) (first uint64, ok bool) {
 // vma returns the pages [lo, hi) of the VMA that holds the mapped page p.
 func (s *space) vma(p uint64) (lo, hi uint64) {
 	lo, hi = p, p+1
-	for !s.pages[lo].first {
+	for !s.at(lo).first {
 		lo--
 	}
-	for s.has(hi) && !s.pages[hi].first {
+	for s.has(hi) && !s.at(hi).first {
 		hi++
 	}
 	return lo, hi
 }
 
 // within reports whether p lies inside a VMA, so that a boundary at p would split it.
-func (s *space) within(p uint64) bool { return s.has(p) && !s.pages[p].first }
+func (s *space) within(p uint64) bool { return s.has(p) && !s.at(p).first }
 
 // walk visits [lo, hi) VMA by VMA, with the part of each that lies in there, until one refuses. It
 // calls gap, if that is not nil, for each hole in between.
@@ -143,7 +153,7 @@ func (s *space) holes(lo, hi uint64) bool {
 // The totals, each by its definition.
 
 func (s *space) count(holds func(p page) bool) (n uint64) {
-	for _, p := range s.pages {
+	for _, p := range s.each() {
 		if holds(p) {
 			n++
 		}
@@ -160,7 +170,7 @@ func dataPage(f Flags) bool  { return f&VM_WRITE != 0 && f&(VM_SHARED|VM_GROWSDO
 
 func (s *space) totals() Totals {
 	t := Totals{LockedVM: s.leak}
-	for _, p := range s.pages {
+	for _, p := range s.each() {
 		t.TotalVM++
 		switch {
 		case execPage(p.flags):
@@ -236,5 +246,46 @@ func (s *space) full() bool { return s.vmas() >= uint64(s.cfg.MaxMapCount) }
 func (s *space) allOf(lo, hi uint64, f func(*page)) {
 	for p := lo; p < hi; p++ {
 		s.change(p, f)
+	}
+}
+
+// pageMap maps page numbers to pages. Those of a window are kept in a slice, for speed alone.
+type pageMap struct {
+	low  uint64 // the window is [low, low+len(near))
+	near []page
+	far  map[uint64]page
+}
+
+func (m *pageMap) at(p uint64) page {
+	if p-m.low < uint64(len(m.near)) {
+		return m.near[p-m.low]
+	}
+	return m.far[p]
+}
+
+func (m *pageMap) set(p uint64, v page) {
+	switch {
+	case p-m.low < uint64(len(m.near)):
+		m.near[p-m.low] = v
+	case v.mapped:
+		m.far[p] = v
+	default:
+		delete(m.far, p)
+	}
+}
+
+// each yields the mapped pages, in any order.
+func (m *pageMap) each() iter.Seq2[uint64, page] {
+	return func(yield func(uint64, page) bool) {
+		for i, v := range m.near {
+			if v.mapped && !yield(m.low+uint64(i), v) {
+				return
+			}
+		}
+		for p, v := range m.far {
+			if !yield(p, v) {
+				return
+			}
+		}
 	}
 }

@@ -264,12 +264,12 @@ func madviseCollapse(v *VMA) Result {
 // advices, a hole stops it. Files may end early, and guard pages fault, so that both are the
 // host's to answer.
 func (m *MemoryManager) madvisePopulate(start, end uint64, write bool) Result {
-	end, errno, unsure := m.populatable(start, end, write)
+	stop, errno, unsure := m.populatable(start, end, write)
 	if unsure {
 		return Result{Unsure: true}
 	}
-	m.populateAdvised(start, end, write)
-	return failed(errno)
+	m.populateAdvised(start, stop, write)
+	return Result{Errno: errno, Partial: errno != 0 && stop > start}
 }
 
 // populatable returns where populating stops, and why.

@@ -1,6 +1,8 @@
 package mm
 
 import (
+	"strings"
+
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/segment"
@@ -210,7 +212,7 @@ func (m *MemoryManager) SetAnonName(c *Caller, addr hostarch.Addr, length uint64
 	m.ops++
 	return m.madviseWalk(start, end, func(seg segment.Segment[VMA], lo, hi uint64) Result {
 		v := clip(seg, lo, hi).Value
-		if v.File != nil && v.File.Kind != Shmem {
+		if v.File != nil && !v.File.isAnonShmem() {
 			return failed(linux.EBADF)
 		}
 		if v.Rare != nil && v.Rare.Name == name || v.Rare == nil && name == "" {
@@ -219,6 +221,12 @@ func (m *MemoryManager) SetAnonName(c *Caller, addr hostarch.Addr, length uint64
 		v.Rare = v.Rare.with(func(r *Rare) { r.Name = name })
 		return againFor(m.modifyOne(seg, lo, hi, v))
 	})
+}
+
+// isAnonShmem reports whether the file is shared memory without a name in any filesystem: that under
+// shared anonymous memory, a memfd, or a file that was deleted before it was mapped (vma_is_anon_shmem).
+func (f *File) isAnonShmem() bool {
+	return f.Kind == Shmem && (strings.HasPrefix(f.Name, "/memfd:") || strings.HasSuffix(f.Name, " (deleted)"))
 }
 
 // validAnonName mirrors is_valid_name_char.

@@ -282,7 +282,10 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 	}
 	if accountable(mp.file, mp.vmFlags) {
 		if more := pages - oldCharged; more != 0 {
-			if why := m.enoughMemory(c, more); why != nil {
+			if why := m.machineHas(more); why != nil {
+				return m.unmapAborted(mp.addr, end, why)
+			}
+			if why := m.mayCommit(c, more); why != nil {
 				return refused(why)
 			}
 		}
@@ -295,7 +298,10 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 		return Result{Unsure: true} // filesystems that can do DAX refuse it, the others ignore it
 	}
 	if mp.isNewShmem() && mp.vmFlags&VM_NORESERVE == 0 {
-		if why := m.enoughMemory(c, pages); why != nil { // shmem_acct_size
+		if why := m.machineHas(pages); why != nil { // shmem_acct_size
+			return m.unmapLost(mp.addr, end, why)
+		}
+		if why := m.mayCommit(c, pages); why != nil {
 			return refused(why)
 		}
 	}
@@ -341,7 +347,8 @@ func (m *MemoryManager) install(mp *mapping) {
 	} else {
 		m.insertMerged(seg)
 	}
-	if v.Flags&VM_LOCKED != 0 || mp.flags&(linux.MAP_POPULATE|linux.MAP_NONBLOCK) == linux.MAP_POPULATE {
+	// do_mmap does not know that what cannot be locked lost the flag: it is faulted in as well.
+	if mp.vmFlags&VM_LOCKED != 0 || mp.flags&(linux.MAP_POPULATE|linux.MAP_NONBLOCK) == linux.MAP_POPULATE {
 		m.populateRange(mp.addr, mp.addr+mp.length, true)
 	}
 }

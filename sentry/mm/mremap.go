@@ -255,6 +255,9 @@ func (m *MemoryManager) mayCommitMove(c *Caller, r *remap) *limits.Refusal {
 		return nil
 	}
 	charge, freed := r.charge(), uint64(0)
+	if r.shrinks() {
+		charge = 0 // what the kernel asks for then is what it has just been given
+	}
 	if r.fixed() {
 		end := r.newAddr + r.newLen
 		for at := r.newAddr; at < end; {
@@ -271,7 +274,7 @@ func (m *MemoryManager) mayCommitMove(c *Caller, r *remap) *limits.Refusal {
 	if charge <= freed {
 		return nil
 	}
-	return c.Commit.Enough(m.charge(c, hostarch.Pages(charge-freed)))
+	return m.mayCommit(c, hostarch.Pages(charge-freed))
 }
 
 // charge returns the bytes that the move commits if the VMA is charged at all (vrm_calc_charge).
@@ -318,6 +321,9 @@ func (m *MemoryManager) remapAt(c *Caller, r *remap) Result {
 		return Result{Errno: linux.ENOMEM, Refusal: m.spaceRefusal(r.delta)}
 	}
 	r.newAddr = 0
+	if why := m.mayCommitMove(c, r); why != nil {
+		return r.refuse(why)
+	}
 	return m.moveTo(c, r, seg)
 }
 
@@ -387,7 +393,7 @@ func (m *MemoryManager) moveTo(c *Caller, r *remap, seg segment.Segment[VMA]) Re
 		return r.fail(errno)
 	}
 	if charge := r.charge(); v.Flags&VM_ACCOUNT != 0 && charge != 0 {
-		if why := m.enoughMemory(c, hostarch.Pages(charge)); why != nil {
+		if why := m.machineHas(hostarch.Pages(charge)); why != nil {
 			return r.refuse(why)
 		}
 	}

@@ -13,8 +13,11 @@ func (m *MemoryManager) ExpandStack(start hostarch.Addr, newStart hostarch.Addr)
 	if !ok || seg.Start != uint64(start) || newStart >= start || seg.Value.Flags&VM_GROWSDOWN == 0 {
 		return
 	}
-	if prev, ok := m.vmas.Prev(seg.Start); ok && prev.End > uint64(newStart) {
-		return
+	if prev, ok := m.vmas.Prev(seg.Start); ok && prev.End >= uint64(newStart) {
+		if prev.End > uint64(newStart) {
+			return
+		}
+		m.loose = true // a fault merges nothing
 	}
 	grow := hostarch.Pages(seg.Start - uint64(newStart))
 	seg.Value.PgOff -= grow

@@ -173,6 +173,18 @@ func (m *MemoryManager) unmapAborted(start, end uint64, why *limits.Refusal) Res
 	return res
 }
 
+// unmapLost is why, the answer when something refused after the old VMAs were taken down: the kernel
+// cannot put them back, and leaves a gap (vms_abort_munmap_vmas).
+func (m *MemoryManager) unmapLost(start, end uint64, why *limits.Refusal) Result {
+	res := refused(why)
+	if seg, ok := m.vmas.Find(start); ok && seg.Start < end {
+		m.ops++
+		m.unmap(start, end)
+		res.Partial = true
+	}
+	return res
+}
+
 // unmap removes [start, end) after the checks (do_vmi_align_munmap):
 //
 //	      start         end

@@ -30,6 +30,7 @@ var guestPrograms = []struct {
 	{name: "caller", want: "lock much"},
 	{name: "hugestack", want: "limit 0: status 0"},
 	{name: "pidfdwait", want: "missed 0"},
+	{name: "pmadvise", want: "a hole at first: -1 Cannot allocate memory"},
 	{name: "ownfilter", want: "mremap: Function not implemented\nshmat: Device or resource busy"},
 }
 

@@ -91,9 +91,8 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 	}
 	for _, advice := range vmaAdvice {
 		add(linux.SYS_MADVISE, seccomp.Notify, 0, arg32(2, advice))
-		// Since Linux 6.13 a process may give itself any advice in this way, too. The ranges are in
-		// memory, where another thread could change them: it is an older kernel's answer.
-		add(linux.SYS_PROCESS_MADVISE, seccomp.Errno, linux.EINVAL, arg32(3, advice))
+		// Since Linux 6.13 a process may give itself any advice in this way, too.
+		add(linux.SYS_PROCESS_MADVISE, seccomp.Trace, 0, arg32(3, advice))
 	}
 	add(linux.SYS_PERSONALITY, seccomp.Notify, 0)
 	add(linux.SYS_PRCTL, seccomp.Notify, 0, arg32(0, linux.PR_SET_MDWE))

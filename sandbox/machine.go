@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -269,6 +270,26 @@ func (m *machine) Image(t *kernel.Task) (kernel.Image, error) {
 	}
 	img.Personality, err = strconv.ParseUint(string(bytes.TrimSpace(b)), 16, 64)
 	return img, err
+}
+
+// Ranges implements kernel.Host.
+func (m *machine) Ranges(t *kernel.Task, addr hostarch.Addr, n uint64) ([]hostarch.AddrRange, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	const size = 16 // struct iovec
+	b := make([]byte, n*size)
+	got, err := unix.ProcessVMReadv(t.TID, []unix.Iovec{{Base: &b[0], Len: uint64(len(b))}},
+		[]unix.RemoteIovec{{Base: uintptr(addr), Len: len(b)}}, 0)
+	if err != nil || got != len(b) {
+		return nil, m.looked("process_vm_readv", t.TID, "", err)
+	}
+	ranges := make([]hostarch.AddrRange, n)
+	for i := range ranges {
+		iov := b[i*size:]
+		ranges[i] = hostarch.Range(hostarch.Addr(binary.NativeEndian.Uint64(iov)), binary.NativeEndian.Uint64(iov[8:]))
+	}
+	return ranges, nil
 }
 
 // Segment implements kernel.Host.

@@ -33,6 +33,8 @@ func (k *Kernel) apply(t *Task, c *Call) (mm.Result, error) {
 		return m.Brk(g, addr), nil
 	case linux.SYS_MADVISE:
 		return m.MAdvise(g, addr, a[1], int(int32(a[2]))), nil
+	case linux.SYS_PROCESS_MADVISE:
+		return k.processMAdvise(t, c), nil
 	case linux.SYS_MLOCK, linux.SYS_MLOCK2, linux.SYS_MLOCKALL, linux.SYS_MUNLOCK, linux.SYS_MUNLOCKALL:
 		return k.mlock(t, c), nil
 	case linux.SYS_MSYNC:
@@ -116,6 +118,27 @@ func (k *Kernel) shmat(t *Task, c *Call) (mm.Result, error) {
 	}
 	t.call.segment = seg
 	return t.space.mm.ShmAt(&t.Group.caller, seg, addr, flags), nil
+}
+
+// processMAdvise looks up what a process_madvise is about to advise. It stays the host's to answer,
+// since the ranges are in memory, where another thread may change them; what they were tells which
+// flags of VMAs changed, which no list shows.
+func (k *Kernel) processMAdvise(t *Task, c *Call) mm.Result {
+	const uioMaxIOV = 1024
+	if n := c.Args[2]; n <= uioMaxIOV {
+		t.call.advised, _ = k.host.Ranges(t, hostarch.Addr(c.Args[1]), n)
+	}
+	return mm.Result{Unsure: true}
+}
+
+// adoptMAdvise gives the advice range by range, up to the first that refuses (vector_madvise).
+func (k *Kernel) adoptMAdvise(t *Task) {
+	for _, r := range t.call.advised {
+		res := t.space.mm.MAdvise(&t.Group.caller, r.Start, r.Length(), int(int32(t.call.call.Args[3])))
+		if res.Errno != 0 {
+			return
+		}
+	}
 }
 
 // adoptSegment remembers a segment of huge pages: nothing else tells it from another one.

@@ -151,6 +151,10 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 			m.SetMemoryMerge(a[1], a[2], a[3], a[4])
 			return nil
 		}
+	case linux.SYS_PROCESS_MADVISE:
+		if got.Errno == 0 || got.Errno == linux.ENOMEM { // else nothing was advised
+			k.adoptMAdvise(t)
+		}
 	case linux.SYS_MMAP:
 		if got.Errno == 0 {
 			m.Adopt(g, p.mmap, got.Addr)

@@ -29,6 +29,9 @@ type Host interface {
 	File(t *Task, fd int32) (*mm.File, error)
 	// Segment returns the System V shared memory segment with this identifier.
 	Segment(t *Task, id int32) (Segment, error)
+	// Ranges returns the n ranges that the task's array of struct iovec at addr names. The task may
+	// change them at any time.
+	Ranges(t *Task, addr hostarch.Addr, n uint64) ([]hostarch.AddrRange, error)
 	// Maps returns the kernel's own list of the task's mappings, ascending.
 	Maps(t *Task) ([]procmaps.Entry, error)
 	// Limits returns the soft limits of the task's process.

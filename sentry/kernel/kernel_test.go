@@ -24,9 +24,10 @@ const top = 0x7ffff7ffd000 // the lowest address in use below mmap_base
 
 // fakeHost is a machine whose tasks have what a test says.
 type fakeHost struct {
-	maps  map[int]string // by thread id; image where there is none
-	hides bool           // the tasks cannot be looked at
-	files map[int32]*mm.File
+	maps   map[int]string // by thread id; image where there is none
+	hides  bool           // the tasks cannot be looked at
+	files  map[int32]*mm.File
+	ranges []hostarch.AddrRange // of process_madvise
 }
 
 func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
@@ -37,6 +38,10 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 }
 
 func (h *fakeHost) Segment(*Task, int32) (Segment, error) { return Segment{}, linux.EINVAL }
+
+func (h *fakeHost) Ranges(*Task, hostarch.Addr, uint64) ([]hostarch.AddrRange, error) {
+	return h.ranges, nil
+}
 
 func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
 	if h.hides {
@@ -458,5 +463,32 @@ func TestHugeSegment(t *testing.T) {
 	}
 	if _, _, ok := task.MM().Find(0x7ffff7600000); ok {
 		t.Error("it is still attached")
+	}
+}
+
+// TestProcessMAdvise: advice by process_madvise is given range by range, up to the first that refuses.
+func TestProcessMAdvise(t *testing.T) {
+	const text = hostarch.Addr(0x555555554000)
+	k, task, h := boot(t)
+	h.ranges = []hostarch.AddrRange{
+		{Start: text, End: text + 0x1000}, {Start: text - 0x1000, End: text}, {Start: text + 0x1000, End: text + 0x2000},
+	}
+	call := Call{Nr: linux.SYS_PROCESS_MADVISE, Observable: true, Args: [6]uint64{3, 0x1000, 3, linux.MADV_DONTFORK}}
+	advise := func(ret int64) (first, second mm.Flags) {
+		if v := decide(t, k, task, call); v.Kind != Observe || !v.Result.Unsure {
+			t.Fatalf("%+v", v)
+		}
+		if _, drift, err := k.Complete(task, ret); drift != nil || err != nil {
+			t.Fatal(drift, err)
+		}
+		_, a, _ := task.MM().Find(text)
+		_, b, _ := task.MM().Find(text + 0x1000)
+		return a.Flags & mm.VM_DONTCOPY, b.Flags & mm.VM_DONTCOPY
+	}
+	if a, b := advise(-int64(linux.EPERM)); a != 0 || b != 0 {
+		t.Error("a refused call advised something")
+	}
+	if a, b := advise(0x1000); a == 0 || b != 0 {
+		t.Errorf("advised: first page %v, second page %v", a != 0, b != 0)
 	}
 }

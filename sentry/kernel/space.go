@@ -39,6 +39,7 @@ type pending struct {
 	undo     mm.Snapshot
 	mmap     mm.MMapArgs
 	segment  *mm.File
+	advised  []hostarch.AddrRange
 }
 
 // extent is what part of an address space a call can change.

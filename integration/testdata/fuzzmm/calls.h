@@ -154,8 +154,7 @@ static void doMadvise(struct ctx *c)
 	if (one(r, 14) && !c->hi) {
 		struct iovec v[2] = {{(void *)a, l}, {(void *)arena(c), PAGE}};
 		long self = CALL(SYS_getpid), fd = CALL(SYS_pidfd_open, self, 0);
-		int cheap = adv == 3 || adv == 20 || adv == 21 || adv > 25; // others: see docs/fidelity.md
-		if (cheap && (long)adv > 0 && adv < 1UL << 32)
+		if ((long)adv > 0 && adv < 1UL << 32)
 			DO5(c, process_madvise, one(r, 30) ? -1 : fd, v, PICK(r, 0, 1, 2, 2), adv, maybe(r, 20, 1));
 		CALL(SYS_close, fd);
 		return;

@@ -73,7 +73,7 @@ func (m *MemoryManager) mremap(c *Caller, r *remap) Result {
 	if r.fixed() && r.oldLen == r.newLen {
 		return m.remapMove(c, r)
 	}
-	if res := m.checkPrep(c, r); res.Errno != 0 {
+	if res := m.checkPrep(c, r); res.Errno != 0 || res.Unsure {
 		return res
 	}
 	if r.impliesNewAddr() {
@@ -134,6 +134,9 @@ func (m *MemoryManager) checkPrep(c *Caller, r *remap) Result {
 	if oldLen > seg.End-r.addr {
 		return r.fail(linux.EFAULT)
 	}
+	if v.File != nil && v.File.Kind == Device && r.adopted == 0 && (r.keepsOld() || r.newLen > oldLen) {
+		return Result{Unsure: true} // whether it is VM_DONTEXPAND or VM_PFNMAP, its driver said
+	}
 	if r.newLen == oldLen {
 		return Result{}
 	}
@@ -186,7 +189,7 @@ func (m *MemoryManager) remapMove(c *Caller, r *remap) Result {
 		part := remap{addr: from, oldLen: upTo - from, newLen: upTo - from, newAddr: to + (from - start),
 			flags: r.flags, partial: r.partial}
 		got := m.checkPrep(c, &part)
-		if got.Errno == 0 {
+		if got.Errno == 0 && !got.Unsure {
 			got = m.remapTo(c, &part)
 		}
 		if got.Errno != 0 || got.Unsure {

@@ -168,13 +168,14 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 	case linux.SYS_MREMAP:
 		if got.Errno == 0 {
 			a := &p.call.Args
-			m.AdoptMRemap(g, hostarch.Addr(a[0]), a[1], a[2], a[3], hostarch.Addr(a[4]), got.Addr)
-			return k.settleMerge(t)
-		}
-		if p.call.Args[3]&linux.MREMAP_FIXED == 0 {
+			res := m.AdoptMRemap(g, hostarch.Addr(a[0]), a[1], a[2], a[3], hostarch.Addr(a[4]), got.Addr)
+			if !res.Unsure {
+				return k.settleMerge(t)
+			}
+		} else if a := &p.call.Args; a[3]&linux.MREMAP_FIXED == 0 {
 			return nil
 		}
-		// What was at the fixed place may be gone.
+		// A driver's mapping; and a move that fails may have unmapped its target.
 	case linux.SYS_REMAP_FILE_PAGES:
 		if got.Errno == 0 {
 			a := &p.call.Args

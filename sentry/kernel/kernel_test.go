@@ -488,6 +488,8 @@ func TestProcessMAdvise(t *testing.T) {
 	if a, b := advise(-int64(linux.EPERM)); a != 0 || b != 0 {
 		t.Error("a refused call advised something")
 	}
+	h.maps[100] = strings.Replace(image, "-555555556000 r-xp 00000000 fe:00 1 /bin/guest\n",
+		"-555555555000 r-xp 00000000 fe:00 1 /bin/guest\n555555555000-555555556000 r-xp 00001000 fe:00 1 /bin/guest\n", 1)
 	if a, b := advise(0x1000); a == 0 || b != 0 {
 		t.Errorf("advised: first page %v, second page %v", a != 0, b != 0)
 	}

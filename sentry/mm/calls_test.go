@@ -243,6 +243,30 @@ func TestShm(t *testing.T) {
 	})
 }
 
+// The buffer of a perf event is unmapped whole.
+func TestPerfBuffer(t *testing.T) {
+	perf := &File{Kind: Device, Name: "anon_inode:[perf_event]", Dev: 1, Ino: 9, Readable: true, Writable: true}
+	buffer := func(m *MemoryManager, c *Caller) Result {
+		m.Adopt(c, MMapArgs{Addr: at(0), Length: 3 * pg, Prot: rw, Flags: linux.MAP_SHARED, File: perf}, at(0))
+		return succeeded(0)
+	}
+	shrink := func(m *MemoryManager, c *Caller) Result {
+		return m.MRemap(c, at(0), 3*pg, pg, linux.MREMAP_MAYMOVE, 0)
+	}
+	runCalls(t, []callCase{
+		{name: "a part", ops: []op{buffer, munmapOp(at(1), 1)}, want: linux.EINVAL, list: "0:3rw-s"},
+		{name: "protect a part", ops: []op{buffer, mprotectOp(at(1), 1, 1)}, want: linux.EINVAL, list: "0:3rw-s"},
+		{name: "shrink", ops: []op{buffer, shrink}, want: linux.EINVAL, list: "0:3rw-s"},
+		{name: "grow, which its driver forbids or not", ops: []op{buffer, func(m *MemoryManager, c *Caller) Result {
+			if res := m.MRemap(c, at(0), 3*pg, 4*pg, linux.MREMAP_MAYMOVE, 0); !res.Unsure {
+				t.Errorf("growing is decided: %+v", res)
+			}
+			return succeeded(0)
+		}}, list: "0:3rw-s"},
+		{name: "whole", ops: []op{buffer, munmapOp(at(0), 3)}},
+	})
+}
+
 func TestRemapFilePages(t *testing.T) {
 	remapTo := func(addr hostarch.Addr, pages, pgoff uint64) op {
 		return func(m *MemoryManager, c *Caller) Result { return m.RemapFilePages(c, addr, pages*pg, 0, pgoff, 0) }

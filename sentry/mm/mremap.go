@@ -117,9 +117,6 @@ func (m *MemoryManager) checkPrep(c *Caller, r *remap) Result {
 	case v.Flags&VM_HUGETLB != 0 && !r.alignHugetlb(v):
 		return r.fail(linux.EINVAL)
 	}
-	if v.File != nil && v.File.Kind == Device && v.File.MapFlags == 0 && r.adopted == 0 && (r.expands() || r.impliesNewAddr()) {
-		return Result{Unsure: true} // its driver may have made it one that does not expand
-	}
 	r.delta = max(r.oldLen, r.newLen) - min(r.oldLen, r.newLen)
 	if !r.expands() && !r.impliesNewAddr() {
 		return Result{}
@@ -136,6 +133,9 @@ func (m *MemoryManager) checkPrep(c *Caller, r *remap) Result {
 	}
 	if oldLen > seg.End-r.addr {
 		return r.fail(linux.EFAULT)
+	}
+	if v.File != nil && v.File.Kind == Device && v.File.MapFlags == 0 && r.adopted == 0 {
+		return Result{Unsure: true} // whether it is VM_DONTEXPAND, VM_PFNMAP or VM_IO, its driver said
 	}
 	if r.newLen == oldLen {
 		return Result{}

@@ -99,6 +99,9 @@ func maySplit(v *VMA, addr uint64) linux.Errno {
 	if v.File != nil && v.File.Kind == Hugetlb && addr&(v.File.HugeSize-1) != 0 {
 		return linux.EINVAL // hugetlb_vm_op_split
 	}
+	if v.File != nil && v.File.Kind == Device && v.File.Name == "anon_inode:[perf_event]" {
+		return linux.EINVAL // perf_mmap_may_split, since Linux 6.17
+	}
 	return 0
 }
 

@@ -134,8 +134,8 @@ func (m *MemoryManager) checkPrep(c *Caller, r *remap) Result {
 	if oldLen > seg.End-r.addr {
 		return r.fail(linux.EFAULT)
 	}
-	if v.File != nil && v.File.Kind == Device && v.File.MapFlags == 0 && r.adopted == 0 {
-		return Result{Unsure: true} // whether it is VM_DONTEXPAND, VM_PFNMAP or VM_IO, its driver said
+	if r.adopted == 0 && v.hostMoves() {
+		return Result{Unsure: true}
 	}
 	if r.newLen == oldLen {
 		return Result{}
@@ -154,6 +154,13 @@ func (m *MemoryManager) checkPrep(c *Caller, r *remap) Result {
 		return r.refuse(why)
 	}
 	return Result{}
+}
+
+// hostMoves reports whether only the host can tell what becomes of the VMA: a driver may have made it
+// one that does not expand, and a ring moves only as long as its context lives, of which nothing is
+// known where the ring was found in the kernel's list (aio_ring_mremap).
+func (v *VMA) hostMoves() bool {
+	return v.File != nil && (v.File.Kind == Device && v.File.MapFlags == 0 || v.File.Kind == Ring && v.File.Size == 0)
 }
 
 // alignHugetlb rounds the lengths up to huge pages, and reports whether the rest is aligned and
@@ -407,7 +414,7 @@ func (m *MemoryManager) moveTo(c *Caller, r *remap, seg segment.Segment[VMA]) Re
 // one (copy_vma, unmap_source_vma).
 func (m *MemoryManager) copyVMA(r *remap, v VMA, seg segment.Segment[VMA]) Result {
 	res := succeeded(hostarch.Addr(r.newAddr))
-	if v.isAnonymous() && v.Anon.ID == 0 {
+	if v.isAnonymous() && (v.Anon.ID == 0 || v.File != nil && !m.untouched) {
 		// Never written memory gets the offset of its new place, so that it merges there.
 		moved := v
 		moved.PgOff = hostarch.Pages(r.newAddr)

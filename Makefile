@@ -56,7 +56,7 @@ fuzz: deps ## fuzz for FUZZTIME (30s) each, and make random calls with new seeds
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | sort | while read -r file name; do \
 		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
 	@seed=$$(od -An -N3 -tu4 /dev/urandom | tr -d ' '); set -ex; \
-		$(GO) test -count=1 -timeout 0 ./sentry/segment ./sentry/mm -run 'Properties$$|^TestPages$$' -rapid.seed=$$seed -rapid.checks=$(FUZZCHECKS); \
+		$(GO) test -count=1 -timeout 0 ./sentry/segment ./sentry/mm -run '^Test(Model|Pages|CoreProperties)$$' -rapid.seed=$$seed -rapid.checks=$(FUZZCHECKS); \
 		$(GO) test -count=1 -timeout 0 ./sentry/mm -run '^TestCampaign$$' -v -first $$seed -ops $(FUZZOPS); \
 		$(GO) test -count=1 -timeout 0 ./sentry/mm/difftest -seeds $(FUZZSEEDS) -calls 3000 -first $$seed
 

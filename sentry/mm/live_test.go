@@ -13,7 +13,6 @@ import (
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
-	"github.com/runsbx/runsbx/sentry/procmaps"
 )
 
 // TestLiveSeed compares the totals after an exec with the kernel's, for a static and a dynamic
@@ -38,12 +37,12 @@ func TestLiveSeed(t *testing.T) {
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	d := &live{t: t, cmd: cmd, pid: cmd.Process.Pid, strict: true}
-	var list []procmaps.Entry
-	for range 100 {
-		if list = d.readMaps(); len(list) > 0 && filepath.Base(list[0].Name) == "sleep" {
-			break
-		}
+	// Start returns before the exec has mapped everything.
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(d.pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("it is not stopped at its exec: %v, %#x", err, status)
 	}
+	list := d.readMaps()
 	d.m = New(liveConfig())
 	if err := d.m.Seed(list, SeedInfo{}); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,9 @@
 
 GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
 FUZZTIME ?= 30s
+FUZZCHECKS ?= 5000
+FUZZOPS ?= 10000000
+FUZZSEEDS ?= 20
 TESTFLAGS ?=
 
 # A clone that belongs to another user makes git refuse, and go build with it.
@@ -48,9 +51,15 @@ lint: ## go vet, gofmt, and that the pure packages build anywhere
 	@unformatted=$$($(dir $(GO))gofmt -l .); \
 		if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted >&2; exit 1; fi
 
-fuzz: deps ## run every fuzz test for FUZZTIME (30s)
+# The dice are thrown here alone: in `make test` the same commit always makes the same random calls. Each
+# command is printed with its seed, and fails again with it.
+fuzz: deps ## fuzz for FUZZTIME (30s) each, and make random calls with new seeds
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | sort | while read -r file name; do \
 		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
+	@seed=$$(od -An -N3 -tu4 /dev/urandom | tr -d ' '); set -ex; \
+		$(GO) test -count=1 -timeout 0 ./sentry/segment ./sentry/mm -run '^Test(Model|Pages|CoreProperties)$$' -rapid.seed=$$seed -rapid.checks=$(FUZZCHECKS); \
+		$(GO) test -count=1 -timeout 0 ./sentry/mm -run '^TestCampaign$$' -v -first $$seed -ops $(FUZZOPS); \
+		$(GO) test -count=1 -timeout 0 ./sentry/mm/difftest -seeds $(FUZZSEEDS) -calls 3000 -first $$seed
 
 deps: ## install what building needs, where it is missing
 	@.ci/deps required $(BUILD_PACKAGES)

@@ -79,9 +79,14 @@ func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 		}
 		return got, nil, nil
 	case p.result.Errno == 0 && hostRefuses(got.Errno):
-		// The model has no objection, but the machine is short of something. Nothing was
-		// changed, so the model forgets that it had agreed.
+		// The model has no objection, but the machine is short of something. The model forgets
+		// that it had agreed; what the kernel had done by then (VMAs that were split, a gap where
+		// a fixed mapping was to be), its list says.
 		s.mm.Restore(p.undo)
+		s.dirty = true
+		if s.quiet(t) {
+			return got, nil, k.reconcile(t)
+		}
 		return got, nil, nil
 	}
 	if got.Errno != 0 && p.result.Errno == 0 {

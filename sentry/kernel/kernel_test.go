@@ -145,6 +145,29 @@ func TestHostRefusalIsUndone(t *testing.T) {
 	}
 }
 
+// TestHostRefusalLeavesItsTraces: what the kernel had undone of the old mappings by the time that it
+// refused a new one over them is taken over from its list.
+func TestHostRefusalLeavesItsTraces(t *testing.T) {
+	k, task, h := boot(t)
+	old := mmapCall(0x4000)
+	old.Args[0], old.Args[3] = 0x10000, old.Args[3]|linux.MAP_FIXED
+	decide(t, k, task, old)
+	h.maps[task.TID] = "00010000-00014000 rw-p 00000000 00:00 0 \n" + image
+	if _, _, err := k.Complete(task, 0x10000); err != nil {
+		t.Fatal(err)
+	}
+	shared := mmapCall(0x8000)
+	shared.Args[0], shared.Args[3] = 0x12000, linux.MAP_SHARED|linux.MAP_ANONYMOUS|linux.MAP_FIXED
+	decide(t, k, task, shared)
+	h.maps[task.TID] = "00010000-00012000 rw-p 00000000 00:00 0 \n" + image
+	if _, drift, err := k.Complete(task, -int64(linux.ENOMEM)); err != nil || drift != nil {
+		t.Fatalf("drift %v, error %v", drift, err)
+	}
+	if r, _, ok := task.MM().Find(0x10000); !ok || r.End != 0x12000 {
+		t.Errorf("the old mapping is %v", r)
+	}
+}
+
 func TestOtherAddressIsDrift(t *testing.T) {
 	k, task, h := boot(t)
 	decide(t, k, task, mmapCall(0x1000))

@@ -42,17 +42,12 @@ type areaRequest struct {
 	file                *File
 }
 
-// getUnmappedArea returns an address for length bytes: addr itself where MAP_FIXED says so, addr
-// where that is free, else the place that the layout gives (__get_unmapped_area). It does not
-// look whether a fixed range is free. The address is below mmap_min_addr only when the caller
-// has CAP_SYS_RAWIO, which is checked by areaFor: this one answers EPERM.
+// areaFor returns an address for q on behalf of c: the hint itself where MAP_FIXED says so, the hint
+// where that is free, else the place that the layout gives (__get_unmapped_area). It does not look
+// whether a fixed range is free.
 //
-// Errnos: ENOMEM (too long, or no free range), EINVAL (a fixed address is not aligned), EPERM.
-func (m *MemoryManager) getUnmappedArea(addr, length, pgoff uint64, flags uint64, vmFlags Flags, f *File) (hostarch.Addr, linux.Errno, *limits.Refusal, bool) {
-	return m.areaFor(&Caller{}, areaRequest{addr, length, pgoff, flags, vmFlags, f})
-}
-
-// areaFor is getUnmappedArea on behalf of c.
+// Errnos: ENOMEM (too long, or no free range), EINVAL (a fixed address is not aligned), EPERM (an
+// address below vm.mmap_min_addr without CAP_SYS_RAWIO).
 func (m *MemoryManager) areaFor(c *Caller, q areaRequest) (hostarch.Addr, linux.Errno, *limits.Refusal, bool) {
 	taskSize := uint64(m.cfg.TaskSize)
 	if q.length > taskSize {

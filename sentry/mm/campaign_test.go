@@ -35,22 +35,32 @@ func TestCampaign(t *testing.T) {
 	start, made, seed := time.Now(), uint64(0), *campaignSeed
 	for ; made < *campaignOps; seed++ {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		g := &generator{d: rng.IntN, w: worldFor(seed)}
-		w := g.settings()
-		g.w = &w
-		calls := make([]call, callsPerSeed)
-		for i := range calls {
-			calls[i] = g.call()
+		calls := uint64(0)
+		if err := randomCalls(rng.IntN, worldFor(seed), func() bool { calls++; return calls <= callsPerSeed }); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
 		}
-		n, err := runCallList(&w, calls)
-		made += uint64(n)
-		if err != nil {
-			t.Fatalf("seed %d: %s", seed, report(&w, calls[:n+1]))
-		}
+		made += callsPerSeed
 	}
 	spent := time.Since(start)
 	t.Logf("%d calls in %d address spaces, seeds %d to %d, in %v: %.0f a second", made, seed-*campaignSeed,
 		*campaignSeed, seed-1, spent.Round(time.Millisecond), float64(made)/spent.Seconds())
+}
+
+// randomCalls makes random calls in a new address space for as long as there are more, and reports what
+// the first failure comes down to.
+func randomCalls(d dice, w *world, more func() bool) error {
+	g := &generator{d: d, w: w}
+	variant := g.settings()
+	g.w, g.p = &variant, newPair(&variant)
+	var calls []call
+	for more() {
+		c := g.call()
+		calls = append(calls, c)
+		if err := g.p.do(c); err != nil {
+			return fmt.Errorf("%v: %w; in short: %s", c, err, report(g.w, calls))
+		}
+	}
+	return nil
 }
 
 // report says what calls, the last of which failed, come down to.
@@ -69,15 +79,9 @@ func report(w *world, calls []call) string {
 func TestPages(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "") }
-		g := &generator{d: d, w: &worlds[d(len(worlds)-1)]}
-		w := g.settings()
-		g.w = &w
-		p := newPair(&w)
-		for range d(60) {
-			c := g.call()
-			if err := p.do(c); err != nil {
-				t.Fatalf("%v: %v", c, err)
-			}
+		calls := d(60)
+		if err := randomCalls(d, &worlds[d(len(worlds)-1)], func() bool { calls--; return calls >= 0 }); err != nil {
+			t.Fatal(err)
 		}
 	})
 }
@@ -100,15 +104,9 @@ func FuzzPages(f *testing.F) {
 			}
 			return v % n
 		}
-		g := &generator{d: d, w: &worlds[d(len(worlds)-1)]}
-		w := g.settings()
-		g.w = &w
-		var calls []call
-		for len(data) > 0 && len(calls) < 200 {
-			calls = append(calls, g.call())
-		}
-		if n, err := runCallList(&w, calls); err != nil {
-			t.Fatal(report(&w, calls[:n+1]))
+		calls := 0
+		if err := randomCalls(d, &worlds[d(len(worlds)-1)], func() bool { calls++; return calls <= 200 && len(data) > 0 }); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

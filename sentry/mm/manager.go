@@ -85,9 +85,6 @@ func (m *MemoryManager) SetMmapBase(base hostarch.Addr) {
 	m.resetLegacy(0)
 }
 
-// Layout returns the direction of the search for free addresses.
-func (m *MemoryManager) Layout() Layout { return m.layout }
-
 // BrkRange returns the heap: its fixed start and the present break.
 func (m *MemoryManager) BrkRange() hostarch.AddrRange {
 	return hostarch.AddrRange{Start: m.startBrk, End: m.brk}
@@ -107,12 +104,6 @@ func (m *MemoryManager) All() iter.Seq2[hostarch.AddrRange, VMA] {
 // Find returns the VMA that contains addr.
 func (m *MemoryManager) Find(addr hostarch.Addr) (hostarch.AddrRange, VMA, bool) {
 	seg, ok := m.vmas.At(uint64(addr))
-	return rangeOf(seg), seg.Value, ok
-}
-
-// FindFrom returns the first VMA that ends above addr (find_vma).
-func (m *MemoryManager) FindFrom(addr hostarch.Addr) (hostarch.AddrRange, VMA, bool) {
-	seg, ok := m.vmas.Find(uint64(addr))
 	return rangeOf(seg), seg.Value, ok
 }
 

@@ -172,14 +172,6 @@ func (m *MemoryManager) anonTogether(prev, next segment.Segment[VMA]) bool {
 	return true
 }
 
-// mergeAround tries to merge the VMAs on both sides of the boundaries start and end.
-func (m *MemoryManager) mergeAround(start, end uint64) {
-	m.mergeBoundary(end)
-	if start != end {
-		m.mergeBoundary(start)
-	}
-}
-
 // mergeBoundary merges the two VMAs that meet at addr, if they can be.
 func (m *MemoryManager) mergeBoundary(addr uint64) {
 	prev, next, hasPrev, hasNext := m.neighbours(addr, addr)

@@ -145,7 +145,10 @@ func (p *pair) settings(c call) bool {
 			p.c.Personality = linux.READ_IMPLIES_EXEC
 		}
 	case opMaxMapCount:
-		p.cfg.MaxMapCount = p.m.totals.MapCount + int(c.n) - 1
+		if p.s.forked {
+			break // see fork
+		}
+		p.cfg.MaxMapCount = max(p.m.totals.MapCount+int(c.n)-1, 0)
 	case opGrow:
 		p.grow(c.addr / pg)
 	case opFork: // a child of a child would say nothing new

@@ -20,10 +20,11 @@ func (d dice) rarely(n int, otherwise func() uint64) uint64 {
 	return otherwise()
 }
 
-// generator makes calls in a world. They depend on nothing but the dice.
+// generator makes calls in a world.
 type generator struct {
 	d dice
 	w *world
+	p *pair // whose VMAs the calls often mean
 }
 
 // page is the number of a page where something may be.
@@ -76,6 +77,25 @@ func (g *generator) pages() uint64 {
 	return 1 + uint64(d(9))
 }
 
+// vma is one of the VMAs that there are.
+func (g *generator) vma() (lo, hi uint64) {
+	s := g.p.s
+	if g.p.child != nil {
+		s = g.p.child.s
+	}
+	if s.vmas() == 0 {
+		return g.w.arena, g.w.arena + 1
+	}
+	n := g.d(int(s.vmas()))
+	for p, ok := s.next(0); ok; p, ok = s.next(hi) {
+		if lo, hi = s.vma(p); n == 0 {
+			break
+		}
+		n--
+	}
+	return lo, hi
+}
+
 // length is the same in bytes.
 func (g *generator) length() uint64 {
 	switch g.d(80) {
@@ -121,6 +141,20 @@ func (g *generator) call() call {
 		c.op = opMUnmap // sealed pages stay for ever
 	}
 	c.addr, c.length = g.addr(), g.length()
+	if d(4) == 0 {
+		lo, hi := g.vma()
+		switch d(6) {
+		case 0:
+			hi = lo + 1 + uint64(d(int(hi-lo))) // its first pages
+		case 1:
+			lo += uint64(d(int(hi - lo))) // its last pages
+		case 2:
+			hi += 1 + uint64(d(3)) // and behind
+		case 3:
+			lo, hi = hi, hi+uint64(1+d(4)) // behind it
+		}
+		c.addr, c.length = lo*pg, (hi-lo)*pg
+	}
 	switch c.op {
 	case opMMap:
 		g.mmap(&c)

@@ -124,6 +124,7 @@ type pair struct {
 	child *pair // whose turn it is
 	turns uint64
 	list  []segment.Segment[VMA] // before the present call
+	last  linux.Errno            // what the last call answered
 }
 
 // newPair returns a new address space of the world.
@@ -189,6 +190,7 @@ func (p *pair) do(c call) error {
 		return v.File
 	}
 	got, want := p.manager(c), p.model(c)
+	p.last = want.errno
 	switch {
 	case got.Errno != want.errno, got.Unsure != want.unsure:
 		return fmt.Errorf("answered %s, want %s", answerOf(got), want)

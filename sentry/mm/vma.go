@@ -180,6 +180,7 @@ func (m *MemoryManager) unmapAborted(start, end uint64, why *limits.Refusal) Res
 //	[---a------)[-b-)  [---c---)[-d-)
 //	[-a'----)            [-c'--)[-d-)
 func (m *MemoryManager) unmap(start, end uint64) {
+	m.setGuards(start, end, false)
 	seg, ok := m.vmas.Find(start)
 	for ok && seg.Start < end {
 		lo, hi := max(seg.Start, start), min(seg.End, end)

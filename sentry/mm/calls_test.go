@@ -155,7 +155,7 @@ func TestMAdvise(t *testing.T) {
 		{name: "guard locked memory", ops: []op{area, mlockOp(at(0), 4), madviseOp(at(0), 1, linux.MADV_GUARD_INSTALL)}, want: linux.EINVAL, list: "0:4rw-"},
 		{name: "populate what cannot be read", ops: []op{mmapOp(at(0), 4, 0, fixed), madviseOp(at(0), 4, linux.MADV_POPULATE_READ)}, want: linux.EINVAL, list: "0:4---"},
 		{name: "populate a hole", ops: []op{area, madviseOp(at(3), 2, linux.MADV_POPULATE_WRITE)}, want: linux.ENOMEM, partial: true, list: "0:4rw-"},
-		{name: "populate guards", ops: []op{area, madviseOp(at(0), 1, linux.MADV_GUARD_INSTALL), madviseOp(at(0), 4, linux.MADV_POPULATE_READ)}, unsure: true, list: "0:4rw-"},
+		{name: "populate guards", ops: []op{area, madviseOp(at(0), 1, linux.MADV_GUARD_INSTALL), madviseOp(at(0), 4, linux.MADV_POPULATE_READ)}, want: linux.EFAULT, list: "0:4rw-"},
 		{name: "collapse", ops: []op{area, madviseOp(at(0), 4, linux.MADV_COLLAPSE)}, unsure: true, list: "0:4rw-"},
 	})
 }

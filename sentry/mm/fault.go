@@ -16,8 +16,6 @@ type FaultResult struct {
 	Unsure bool
 }
 
-func (r FaultResult) failed() bool { return r.Signal != 0 || r.Unsure }
-
 var (
 	segvUnmapped = FaultResult{Signal: linux.SIGSEGV, Code: linux.SEGV_MAPERR}
 	segvAccess   = FaultResult{Signal: linux.SIGSEGV, Code: linux.SEGV_ACCERR}
@@ -57,7 +55,7 @@ func (m *MemoryManager) Fault(c *Caller, addr hostarch.Addr, write bool) FaultRe
 		return segvAccess
 	}
 	res := m.faultAnswer(&seg, page)
-	if !res.Unsure && (res.Signal == 0 || write) {
+	if res == (FaultResult{}) || res == busAddress && write {
 		m.faultIn(seg, write) // a page to copy to is had before the file's is looked for (do_cow_fault)
 	}
 	return res
@@ -73,7 +71,9 @@ func (m *MemoryManager) AdoptFault(addr hostarch.Addr, write bool, signal int) {
 // faultAnswer is what becomes of a permitted access to a page of seg.
 func (m *MemoryManager) faultAnswer(seg *segment.Segment[VMA], page uint64) FaultResult {
 	switch v := &seg.Value; {
-	case v.Flags&VM_MAYBE_GUARD != 0, v.Flags&vmPkeyMask != 0, m.isOrphan(v), v.special() != "":
+	case m.isGuarded(page, page+hostarch.PageSize):
+		return segvUnmapped
+	case m.guardsUnknown(v), v.Flags&vmPkeyMask != 0, m.isOrphan(v), v.special() != "":
 		return FaultResult{Unsure: true}
 	case v.isAnonymous():
 	case v.File.Size == 0 || v.File.Kind == Hugetlb:

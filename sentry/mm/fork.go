@@ -23,6 +23,7 @@ func (m *MemoryManager) Fork() *MemoryManager {
 		n.dropUncopied()
 	}
 	if n.untouched {
+		n.forkGuards()
 		n.forkAnon()
 	} else {
 		at := n.vmas.Clone()
@@ -31,6 +32,25 @@ func (m *MemoryManager) Fork() *MemoryManager {
 	n.ops++
 	n.resetLegacy(anyHole)
 	return n
+}
+
+// forkGuards drops the guard pages of memory that is wiped or gone; VM_MAYBE_GUARD makes the others be
+// copied (vma_needs_copy).
+func (m *MemoryManager) forkGuards() {
+	for _, g := range m.guards {
+		start := uint64(g.Start)
+		for start < uint64(g.End) {
+			seg, ok := m.vmas.Find(start)
+			if !ok || seg.Start >= uint64(g.End) {
+				m.setGuards(start, uint64(g.End), false)
+				break
+			}
+			if seg.Value.Flags&VM_WIPEONFORK != 0 {
+				m.setGuards(max(seg.Start, start), min(seg.End, uint64(g.End)), false)
+			}
+			start = seg.End
+		}
+	}
 }
 
 // forkAnon gives each VMA that has an anon_vma one of its own, which hangs on its parent's

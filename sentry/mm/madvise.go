@@ -117,13 +117,18 @@ func (m *MemoryManager) madviseVMA(seg segment.Segment[VMA], lo, hi uint64, advi
 			return failed(linux.EINVAL)
 		}
 		v.Flags |= VM_MAYBE_GUARD // of the whole VMA
+		m.setGuards(lo, hi, true)
 		m.vmas.Update(seg.Start, seg.Start, seg.End, *v)
 		if v.isAnonymous() {
 			m.prepareAnon(seg)
 		}
 		return succeeded(0)
 	case linux.MADV_GUARD_REMOVE:
-		return refuseIf(v.Flags&(vmSpecial|VM_HUGETLB) != 0)
+		if v.Flags&(vmSpecial|VM_HUGETLB) == 0 {
+			m.setGuards(lo, hi, false)
+			return succeeded(0)
+		}
+		return failed(linux.EINVAL)
 	}
 	flags, errno := v.advised(advice)
 	if errno != 0 {
@@ -286,13 +291,17 @@ func (m *MemoryManager) populatable(start, end uint64, write bool) (stop uint64,
 			return start, linux.ENOMEM, unsure
 		case v.Flags&(VM_IO|VM_PFNMAP) != 0, v.Flags&need == 0:
 			return start, linux.EINVAL, unsure
-		case v.special() != "", v.Flags&VM_MAYBE_GUARD != 0, v.Flags&vmPkeyMask != 0, m.isOrphan(v):
+		case v.special() != "", m.guardsUnknown(v), v.Flags&vmPkeyMask != 0, m.isOrphan(v):
 			unsure = true
-		case v.isAnonymous():
-		case v.File.Size == 0 || v.File.Kind == Hugetlb:
+		case !v.isAnonymous() && (v.File.Size == 0 || v.File.Kind == Hugetlb):
 			unsure = true
-		case pastEnd(seg, min(seg.End, end)):
-			return min(seg.End, end), linux.EFAULT, unsure
+		}
+		hi := min(seg.End, end)
+		if at, ok := m.firstGuard(start, hi); ok {
+			return at, linux.EFAULT, unsure
+		}
+		if !m.isOrphan(v) && pastEnd(seg, hi) {
+			return hi, linux.EFAULT, unsure
 		}
 		start = seg.End
 	}

@@ -47,10 +47,11 @@ type MemoryManager struct {
 	ops        uint32 // operations so far; see AnonVMA.Born
 	forkedAt   uint32 // ops when this address space was made by fork; 0 = it was not
 	atFork     *segment.Set[VMA]
-	anonIDs    uint32  // AnonVMA.IDs given out so far
-	aioRings   []*File // of the AIO contexts that exist; a slice is never changed
-	pkeyTried  bool    // see PkeyAlloc
-	loose      bool    // neighbours that could merge may legitimately lie side by side
+	anonIDs    uint32               // AnonVMA.IDs given out so far
+	aioRings   []*File              // of the AIO contexts that exist; a slice is never changed
+	pkeyTried  bool                 // see PkeyAlloc
+	guards     []hostarch.AddrRange // see setGuards
+	loose      bool                 // neighbours that could merge may legitimately lie side by side
 }
 
 // Caller is the process on whose behalf an operation runs.
@@ -84,6 +85,9 @@ func (m *MemoryManager) SetMmapBase(base hostarch.Addr) {
 	m.mmapBase = base
 	m.resetLegacy(0)
 }
+
+// Layout returns how free addresses are searched for.
+func (m *MemoryManager) Layout() Layout { return m.layout }
 
 // BrkRange returns the heap: its fixed start and the present break.
 func (m *MemoryManager) BrkRange() hostarch.AddrRange {

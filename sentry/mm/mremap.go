@@ -426,6 +426,7 @@ func (m *MemoryManager) copyVMA(r *remap, v VMA, seg segment.Segment[VMA]) Resul
 		}
 	}
 	m.insertMerged(segment.Segment[VMA]{Start: r.newAddr, End: r.newAddr + r.newLen, Value: v})
+	m.moveGuards(r.addr, r.newAddr, r.oldLen)
 	if r.keepsOld() {
 		m.keepOld(r, seg)
 	} else if r.oldLen != 0 {

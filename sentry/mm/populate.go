@@ -40,7 +40,9 @@ func (m *MemoryManager) canPopulate(start, end uint64, lock Flags) (errno linux.
 		case lock&VM_LOCKONFAULT != 0 && v.canLock(): // later
 		case v.Flags&vmAccess == 0:
 			return linux.EFAULT, false // before or after this, the answer is the same
-		case v.Flags&VM_MAYBE_GUARD != 0:
+		case m.isGuarded(start, hi):
+			return linux.EFAULT, false
+		case m.guardsUnknown(v):
 			unsure = true
 		case v.isAnonymous():
 		case m.isOrphan(v):
@@ -89,13 +91,17 @@ func (m *MemoryManager) populateRange(start, end uint64, force bool) {
 		if !ok || seg.Start >= end {
 			return
 		}
+		lo, hi := max(seg.Start, start), min(seg.End, end)
 		start = seg.End
 		switch f := seg.Value.Flags; {
 		case f&(VM_IO|VM_PFNMAP|VM_LOCKONFAULT) != 0:
 		case f&vmAccess != 0:
-			m.faultIn(seg, f&VM_WRITE != 0)
-			if pastEnd(seg, min(seg.End, end)) && !force {
-				return // SIGBUS
+			guard, guarded := m.firstGuard(lo, hi)
+			if !guarded || guard != lo {
+				m.faultIn(seg, f&VM_WRITE != 0)
+			}
+			if (guarded || pastEnd(seg, hi)) && !force {
+				return // EFAULT
 			}
 		case !force:
 			return // EFAULT

@@ -195,6 +195,7 @@ func (m *MemoryManager) unmapLost(start, end uint64, why *limits.Refusal) Result
 //	[---a------)[-b-)  [---c---)[-d-)
 //	[-a'----)            [-c'--)[-d-)
 func (m *MemoryManager) unmap(start, end uint64) {
+	m.setGuards(start, end, false)
 	seg, ok := m.vmas.Find(start)
 	if m.layout == Legacy && ok && seg.Start < end {
 		defer m.legacyUnmapped(max(seg.Start, start))

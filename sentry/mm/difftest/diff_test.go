@@ -28,7 +28,7 @@ var (
 	record = flag.Bool("record", false, "make the transcripts in testdata anew from the running kernel")
 )
 
-// byseed are the conditions of a random guest: all combinations, evenly.
+// bySeed are the conditions of a random guest: all combinations, evenly.
 func bySeed(seed int) conditions {
 	return conditions{privileged: seed%2 == 0, bottomUp: seed/2%3 == 0}
 }

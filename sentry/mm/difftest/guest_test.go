@@ -74,8 +74,11 @@ func (w *world) startGuest(c conditions) (*guest, error) {
 	}
 	cmd.Env = []string{}
 	cmd.ExtraFiles = w.host
+	// In a group of its own: when the test's becomes orphaned, since its shell ends, the kernel wakes
+	// what is stopped in it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if !c.privileged {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 	}
 	in, err := cmd.StdinPipe()
 	if err != nil {

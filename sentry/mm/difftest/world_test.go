@@ -155,10 +155,10 @@ func (w *world) diskFiles(t *testing.T, dir string) {
 		return &mm.File{Readable: readable, Writable: writable, THPArea: thp, Size: filePages * hostarch.PageSize}
 	}
 	w.open(t, "file, read-write", path, os.O_RDWR, disk(true, true))
-	w.open(t, "the same, opened again", path, os.O_RDWR, disk(true, true))
-	w.open(t, "the same, read-only", path, os.O_RDONLY, disk(true, false))
-	w.open(t, "the same, write-only", path, os.O_WRONLY, disk(false, true))
-	w.open(t, "the same, O_PATH", path, unix.O_PATH, nil)
+	w.open(t, "file, opened again", path, os.O_RDWR, disk(true, true))
+	w.open(t, "file, read-only", path, os.O_RDONLY, disk(true, false))
+	w.open(t, "file, write-only", path, os.O_WRONLY, disk(false, true))
+	w.open(t, "file, O_PATH", path, unix.O_PATH, nil)
 	w.open(t, "directory", dir, os.O_RDONLY, &mm.File{Kind: mm.Unmappable, Readable: true})
 
 	appended := filepath.Join(dir, "append")
@@ -217,11 +217,11 @@ func (w *world) memFiles(t *testing.T) {
 			Readable: mode != os.O_WRONLY, Writable: mode != os.O_RDONLY, Seals: seals, Size: size})
 	}
 	fd := memfd("memfd", 0, 0)
-	again("the same, write-only", fd, os.O_WRONLY, 0)
-	again("the same, read-only", fd, os.O_RDONLY, 0)
+	again("memfd, write-only", fd, os.O_WRONLY, 0)
+	again("memfd, read-only", fd, os.O_RDONLY, 0)
 	memfd("memfd, write seal", 0, linux.F_SEAL_WRITE)
 	fd = memfd("memfd, future-write seal", 0, linux.F_SEAL_FUTURE_WRITE)
-	again("the same, read-only", fd, os.O_RDONLY, linux.F_SEAL_FUTURE_WRITE)
+	again("memfd, future-write seal, read-only", fd, os.O_RDONLY, linux.F_SEAL_FUTURE_WRITE)
 	memfd("memfd, exec seal", unix.MFD_NOEXEC_SEAL, linux.F_SEAL_EXEC)
 
 	tmp, err := os.CreateTemp("/dev/shm", "runsbx-diff")
@@ -268,7 +268,7 @@ func (w *world) memFiles(t *testing.T) {
 	ro := f
 	ro.Writable = false
 	w.add(t, "file of a noexec tmpfs", m.rw, nil, &f)
-	w.add(t, "the same, read-only", m.ro, nil, &ro)
+	w.add(t, "file of a noexec tmpfs, read-only", m.ro, nil, &ro)
 }
 
 // otherFiles opens devices, what cannot be mapped, and what is no descriptor.
@@ -288,7 +288,7 @@ func (w *world) otherFiles(t *testing.T) {
 			Readable: true, Writable: true, HugeSize: hostarch.HugePageSize, Size: 8 << 20})
 	}
 	for _, fd := range []uint64{500, 1<<31 - 1, 1<<32 - 1} {
-		w.files = append(w.files, file{fd: fd, what: "no descriptor"})
+		w.files = append(w.files, file{fd: fd, what: fmt.Sprintf("no descriptor %d", int32(fd))})
 	}
 }
 

@@ -27,6 +27,9 @@ type fakeHost struct {
 	maps  map[int]string // by thread id; image where there is none
 	hides bool           // the tasks cannot be looked at
 	files map[int32]*mm.File
+
+	segments map[int32]*mm.File
+	as       uint64 // RLIMIT_AS; 0 is none
 }
 
 func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
@@ -36,7 +39,12 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 	return nil, linux.EBADF
 }
 
-func (h *fakeHost) Segment(*Task, int32) (*mm.File, error) { return nil, linux.EINVAL }
+func (h *fakeHost) Segment(_ *Task, id int32) (*mm.File, error) {
+	if f := h.segments[id]; f != nil {
+		return f, nil
+	}
+	return nil, linux.EINVAL
+}
 
 func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
 	if h.hides {
@@ -52,6 +60,9 @@ func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
 func (h *fakeHost) Limits(*Task) (limits.Rlimits, error) {
 	l := limits.Unlimited()
 	l.Stack = 8 << 20
+	if h.as != 0 {
+		l.AS = h.as
+	}
 	return l, nil
 }
 

@@ -28,6 +28,9 @@ type fakeHost struct {
 	hides  bool           // the tasks cannot be looked at
 	files  map[int32]*mm.File
 	ranges []hostarch.AddrRange // of process_madvise
+
+	segments map[int32]*mm.File
+	as       uint64 // RLIMIT_AS; 0 is none
 }
 
 func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
@@ -37,7 +40,12 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 	return nil, linux.EBADF
 }
 
-func (h *fakeHost) Segment(*Task, int32) (Segment, error) { return Segment{}, linux.EINVAL }
+func (h *fakeHost) Segment(_ *Task, id int32) (Segment, error) {
+	if f := h.segments[id]; f != nil {
+		return Segment{File: f, Allowed: 7}, nil
+	}
+	return Segment{}, linux.EINVAL
+}
 
 func (h *fakeHost) Ranges(*Task, hostarch.Addr, uint64) ([]hostarch.AddrRange, error) {
 	return h.ranges, nil
@@ -57,6 +65,9 @@ func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
 func (h *fakeHost) Limits(*Task) (limits.Rlimits, error) {
 	l := limits.Unlimited()
 	l.Stack = 8 << 20
+	if h.as != 0 {
+		l.AS = h.as
+	}
 	return l, nil
 }
 

@@ -1,6 +1,7 @@
 package mm
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
@@ -29,20 +30,34 @@ func msealOp(addr hostarch.Addr, pages uint64) op {
 // callCase makes calls; the last one is answered with want and leaves the VMAs list.
 type callCase struct {
 	name    string
+	set     func(*Config, *Caller) // what is not as usual
 	ops     []op
 	want    linux.Errno
 	partial bool
 	unsure  bool
+	addr    hostarch.Addr // what was returned, where that matters
 	list    string
+	totals  string // where they matter; see show
+}
+
+// show prints the totals in pages, without the stack's.
+func (t Totals) show() string {
+	stack := uint64(testStack.Length()) / pg
+	return fmt.Sprintf("vm %d data %d exec %d stack %d locked %d committed %d",
+		t.TotalVM-stack, t.DataVM, t.ExecVM, t.StackVM-stack, t.LockedVM, t.Committed-stack)
 }
 
 func runCalls(t *testing.T, cases []callCase) {
 	t.Helper()
 	for _, x := range cases {
 		t.Run(x.name, func(t *testing.T) {
-			m, c := newCore(t, coreConfig())
+			cfg := coreConfig()
+			m, c := newCore(t, cfg)
 			m.AssumeUntouched()
 			c.Creds.IPCLock = true
+			if x.set != nil {
+				x.set(cfg, c)
+			}
 			var res Result
 			for _, o := range x.ops {
 				res = o(m, c)
@@ -50,8 +65,14 @@ func runCalls(t *testing.T, cases []callCase) {
 			if res.Errno != x.want || res.Partial != x.partial || res.Unsure != x.unsure {
 				t.Errorf("answered %s, partial %v, unsure %v", res.Errno.Name(), res.Partial, res.Unsure)
 			}
+			if x.addr != 0 && res.Addr != x.addr {
+				t.Errorf("returned %v, want %v", res.Addr, x.addr)
+			}
 			if got := m.show(); got != x.list {
 				t.Errorf("list %s\nwant %s", got, x.list)
+			}
+			if got := m.totals.show(); x.totals != "" && got != x.totals {
+				t.Errorf("totals %s\nwant %s", got, x.totals)
 			}
 			if err := m.CheckInvariants(); err != nil {
 				t.Error(err)

@@ -4,7 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,19 +34,30 @@ func worldFor(n uint64) *world {
 // compared after each. A seed that fails fails again alone:
 //
 //	go test ./sentry/mm -run TestCampaign -first SEED -ops 1
+//
+// A long one needs `-timeout 0`.
 func TestCampaign(t *testing.T) {
-	start, made, seed := time.Now(), uint64(0), *campaignSeed
-	for ; made < *campaignOps; seed++ {
-		rng := rand.New(rand.NewPCG(seed, 0))
-		calls := uint64(0)
-		if err := randomCalls(rng.IntN, worldFor(seed), func() bool { calls++; return calls <= callsPerSeed }); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		made += callsPerSeed
+	start, spaces := time.Now(), (*campaignOps+callsPerSeed-1)/callsPerSeed
+	var next atomic.Uint64
+	var failed atomic.Bool
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for n := next.Add(1) - 1; n < spaces && !failed.Load(); n = next.Add(1) - 1 {
+				seed, calls := *campaignSeed+n, 0
+				rng := rand.New(rand.NewPCG(seed, 0))
+				more := func() bool { calls++; return calls <= callsPerSeed }
+				if err := randomCalls(rng.IntN, worldFor(seed), more); err != nil {
+					failed.Store(true)
+					t.Errorf("seed %d: %v", seed, err)
+				}
+			}
+		})
 	}
-	spent := time.Since(start)
-	t.Logf("%d calls in %d address spaces, seeds %d to %d, in %v: %.0f a second", made, seed-*campaignSeed,
-		*campaignSeed, seed-1, spent.Round(time.Millisecond), float64(made)/spent.Seconds())
+	workers.Wait()
+	spent, made := time.Since(start), spaces*callsPerSeed
+	t.Logf("%d calls in %d address spaces, seeds %d to %d, in %v: %.0f a second", made, spaces,
+		*campaignSeed, *campaignSeed+spaces-1, spent.Round(time.Millisecond), float64(made)/spent.Seconds())
 }
 
 // randomCalls makes random calls in a new address space for as long as there are more, and reports what

@@ -88,6 +88,9 @@ func (s *space) advisePart(lo, hi uint64, advice int) answer {
 		if wrong(p) {
 			return no(linux.EINVAL)
 		}
+		for q := lo; advice == linux.MADV_GUARD_REMOVE && q < hi; q++ {
+			delete(s.guards, q)
+		}
 		return answer{}
 	}
 	switch advice {
@@ -112,6 +115,9 @@ func (s *space) advisePart(lo, hi uint64, advice int) answer {
 		}
 		from, to := s.vma(lo)
 		s.allOf(from, to, func(p *page) { p.flags |= VM_MAYBE_GUARD })
+		for q := lo; q < hi; q++ {
+			s.guards[q] = true
+		}
 		if p.anonymous() {
 			s.fault(lo, true)
 		}
@@ -146,7 +152,11 @@ func (s *space) populateAdvice(lo, hi uint64, write bool) answer {
 		case v.is(VM_IO | VM_PFNMAP), !v.is(need):
 			got = no(linux.EINVAL)
 			continue
-		case v.special, v.is(VM_MAYBE_GUARD), v.orphan():
+		case s.guards[p]:
+			got = no(linux.EFAULT)
+			unknown = unknown || v.special || s.orphan(v) || !v.anonymous() && v.file.Size == 0
+			continue
+		case v.special, s.orphan(v):
 			unknown = true
 		case v.anonymous():
 		case v.file.Size == 0:

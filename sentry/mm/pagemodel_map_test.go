@@ -274,7 +274,8 @@ func (s *space) brkTo(addr uint64) answer {
 		if first, ok := s.next(to); !ok || first >= from {
 			return stays
 		}
-		if s.prepareUnmap(to, from).refused() {
+		if a := s.prepareUnmap(to, from); a.refused() {
+			stays.why = a.why
 			return stays
 		}
 		s.remove(to, from)
@@ -443,6 +444,8 @@ func (s *space) ioSetup(events uint64) answer {
 	s.rename(f, got)
 	if got.refused() {
 		got.errno = linux.ENOMEM
+	} else {
+		s.rings[s.at(got.addr/pg).file] = true
 	}
 	return got
 }
@@ -450,14 +453,15 @@ func (s *space) ioSetup(events uint64) answer {
 // ioDestroy unmaps a ring, if it is still whole.
 func (s *space) ioDestroy(addr uint64) answer {
 	p, ok := s.at(addr/pg), s.has(addr/pg)
-	if !ok || p.file == nil || p.file.Kind != Ring || !p.is(VM_READ|VM_WRITE) {
+	if !ok || p.file == nil || p.file.Kind != Ring || !p.is(vmAccess) || !s.rings[p.file] {
 		return no(linux.EINVAL)
 	}
 	lo, hi := s.vma(addr / pg)
-	if p.is(VM_SEALED) || lo*pg != addr || p.off != 0 || hi-lo != p.file.Size/pg {
+	if lo*pg != addr || p.off != 0 || hi-lo != p.file.Size/pg {
 		return unsureAnswer()
 	}
-	s.remove(lo, hi)
+	delete(s.rings, p.file)
+	s.munmap(addr, (hi-lo)*pg) // a sealed ring stays; nobody is told
 	return answer{}
 }
 

@@ -143,6 +143,7 @@ func (s *space) remove(lo, hi uint64) {
 	s.split(hi)
 	for p := lo; p < min(hi, s.taskPages()); p++ {
 		s.set(p, page{})
+		delete(s.guards, p)
 	}
 }
 
@@ -217,8 +218,10 @@ func (s *space) populate(lo, hi uint64, regardless bool) {
 		case v.is(VM_IO | VM_PFNMAP | VM_LOCKONFAULT):
 			return answer{}
 		case v.is(vmAccess):
-			s.fault(lo, v.is(VM_WRITE))
-			if !regardless && s.at(hi-1).behindEnd() {
+			if !s.guards[lo] {
+				s.fault(lo, v.is(VM_WRITE))
+			}
+			if !regardless && (s.at(hi-1).behindEnd() || s.guarded(lo, hi)) {
 				return no(linux.EFAULT)
 			}
 		case !regardless:
@@ -226,6 +229,16 @@ func (s *space) populate(lo, hi uint64, regardless bool) {
 		}
 		return answer{}
 	})
+}
+
+// guarded reports whether any of the pages [lo, hi) is a guard page.
+func (s *space) guarded(lo, hi uint64) bool {
+	for p := range s.guards {
+		if lo <= p && p < hi {
+			return true
+		}
+	}
+	return false
 }
 
 // behindEnd reports whether the page's file is known to end before it.

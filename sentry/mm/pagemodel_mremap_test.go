@@ -1,6 +1,8 @@
 package mm
 
 import (
+	"maps"
+
 	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
 )
@@ -247,10 +249,20 @@ func (s *space) moveVMA(r move) answer {
 			return limited(why)
 		}
 	}
+	if s.orphan(p) {
+		return no(linux.EINVAL) // a ring only moves with its context
+	}
 	if p.anonymous() && p.anon == 0 {
 		p.off = to // memory that was never written is as if it were mapped there
 	}
+	guards := maps.Clone(s.guards)
 	s.put(to, to+r.new, p)
+	for q := range r.old {
+		delete(s.guards, r.at+q)
+		if delete(s.guards, to+q); guards[r.at+q] {
+			s.guards[to+q] = true
+		}
+	}
 	if r.keep {
 		s.leaveBehind(r, from, end, to)
 	} else if r.old != 0 {

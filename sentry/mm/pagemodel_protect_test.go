@@ -168,20 +168,18 @@ func (s *space) faults(lo, hi uint64, locks Flags) (bad, unknown bool) {
 		v := s.at(p)
 		switch {
 		case v.is(VM_IO | VM_PFNMAP), locks&VM_LOCKONFAULT != 0 && !v.is(vmSpecial|VM_DROPPABLE):
-		case !v.is(vmAccess), v.behindEnd() && !v.is(VM_MAYBE_GUARD) && !v.orphan():
+		case !v.is(vmAccess), s.guards[p], v.behindEnd() && !s.orphan(v):
 			return true, false
-		case v.is(VM_MAYBE_GUARD):
-			unknown = true
 		case v.anonymous():
-		case v.orphan(), v.file != nil && v.file.Size == 0:
+		case s.orphan(v), v.file != nil && v.file.Size == 0:
 			unknown = true
 		}
 	}
 	return false, unknown
 }
 
-// orphan: a sealed AIO ring may have outlived its context.
-func (p page) orphan() bool { return p.file != nil && p.file.Kind == Ring && p.is(VM_SEALED) }
+// orphan: an AIO ring whose context is gone, or another process's, loses its pages some day.
+func (s *space) orphan(p page) bool { return p.file != nil && p.file.Kind == Ring && !s.rings[p.file] }
 
 func (s *space) munlock(addr, length uint64) answer {
 	lo, hi, wraps := outerPages(addr, length)
@@ -377,12 +375,17 @@ func (s *space) fork() *space {
 	n := s.clone()
 	n.forked = true
 	n.leak = 0
+	clear(n.rings)
 	n.defFlags &= VM_NOHUGEPAGE
 	n.mdwe, n.mdweNoInherit = s.mdwe && !s.mdweNoInherit, false
 	for q, p := range s.each() {
 		if p.is(VM_DONTCOPY) {
 			n.set(q, page{})
+			delete(n.guards, q)
 			continue
+		}
+		if p.is(VM_WIPEONFORK) {
+			delete(n.guards, q)
 		}
 		p.flags &^= VM_LOCKED | VM_LOCKONFAULT
 		n.set(q, p)

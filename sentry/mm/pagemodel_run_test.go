@@ -144,6 +144,7 @@ func newPair(w *world) *pair {
 	p.s = &space{
 		pageMap: pageMap{low: w.low, near: make([]page, w.near), far: map[uint64]page{}}, cfg: &cfg, c: p.c, layout: w.layout, mmapBase: w.base, legacyBase: (w.taskPages() + 2) / 3,
 		startBrk: w.heap*pg + 100, brk: w.heap*pg + 100, dataLen: 300,
+		guards: map[uint64]bool{}, rings: map[*File]bool{},
 	}
 	p.s.place(w.vdso, w.vdso+2, page{special: true,
 		flags: VM_READ | VM_EXEC | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_DONTEXPAND})

@@ -44,6 +44,9 @@ type space struct {
 	mdwe, mdweNoInherit  bool
 	mergeAny             bool
 
+	guards map[uint64]bool // the guard pages
+	rings  map[*File]bool  // the AIO rings whose contexts exist
+
 	leak  uint64 // pages that mremap(MREMAP_DONTUNMAP) has left in locked_vm
 	anons uint32 // anon_vmas so far
 	// forked: what happened to anon_vmas at a fork is not followed, so where VMAs that look alike
@@ -79,6 +82,7 @@ func (p page) private() bool                 { return !p.is(VM_SHARED) }
 func (s *space) clone() *space {
 	n := *s
 	n.pageMap = pageMap{low: s.low, near: slices.Clone(s.near), far: maps.Clone(s.far)}
+	n.guards, n.rings = maps.Clone(s.guards), maps.Clone(s.rings)
 	return &n
 }
 

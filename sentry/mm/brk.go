@@ -47,7 +47,7 @@ func (m *MemoryManager) shrinkBrk(addr hostarch.Addr, newBrk, oldBrk uint64) Res
 	}
 	if errno := m.checkUnmap(newBrk, oldBrk); errno != 0 {
 		res := m.unmapFailed(newBrk, oldBrk, errno)
-		return Result{Addr: m.brk, Refusal: res.Refusal, Partial: res.Partial}
+		return m.brkRefused(res.Refusal)
 	}
 	m.ops++
 	m.unmap(newBrk, oldBrk)

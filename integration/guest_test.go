@@ -29,6 +29,7 @@ var guestPrograms = []struct {
 	{name: "threads200", want: "sum 19900"},
 	{name: "caller", want: "lock much"},
 	{name: "hugestack", want: "limit 0: status 0"},
+	{name: "clone3", want: "ticks 1, bad 0"},
 	{name: "pidfdwait", want: "missed 0"},
 	{name: "ownfilter", want: "mremap: Function not implemented\nshmat: Device or resource busy"},
 }

@@ -110,6 +110,10 @@ func (t *Tracer) act(th *thread, a *Action) {
 			}
 		}
 		th.toExit, th.rewritten, th.args = true, true, a.Args
+		if th.renamed = a.Nr != 0 && a.Nr != th.call.Nr; th.renamed &&
+			!t.ok("rewrite a call", th.tid, pokeUser(th.tid, offOrigRax, a.Nr)) {
+			return
+		}
 	case Kill:
 		t.Kill()
 		return
@@ -134,6 +138,10 @@ func (t *Tracer) exitStop(th *thread) {
 	if th.rewritten {
 		th.rewritten = false
 		if !t.restoreArgs(th) {
+			return
+		}
+		// Where a signal interrupts the call, the kernel makes it again by this number.
+		if th.renamed && !t.ok("restore registers", th.tid, pokeUser(th.tid, offOrigRax, th.call.Nr)) {
 			return
 		}
 	}

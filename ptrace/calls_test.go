@@ -3,6 +3,7 @@ package ptrace
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -101,6 +102,32 @@ func TestRewrite(t *testing.T) {
 		if n := c.get("enter 11"); n < 1000 || right < 1000 {
 			t.Errorf("%d munmap, %d mmap with the right address", n, right)
 		}
+	}
+}
+
+// TestRewriteToAnotherCall has getppid answered by getpid, and the registers kept.
+func TestRewriteToAnotherCall(t *testing.T) {
+	const source = `
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main() {
+	register long rdi asm("rdi") = 11, rsi asm("rsi") = 12;
+	long r = SYS_getppid;
+	asm volatile("syscall" : "+a"(r), "+r"(rdi), "+r"(rsi) : : "rcx", "r11", "memory");
+	printf("%d %ld %ld\n", r == getpid(), rdi, rsi);
+	return 0;
+}`
+	c := &counter{enter: func(_ int, call *Syscall) Action {
+		if call.Nr != unix.SYS_GETPPID {
+			return Action{Kind: Continue}
+		}
+		return Action{Kind: Rewrite, Nr: unix.SYS_GETPID, Args: [6]uint64{1, 2, 3}}
+	}}
+	cfg := Config{Path: compile(t, "another", source), Filter: filter(t, seccomp.Rule{Nr: unix.SYS_GETPPID, Act: seccomp.Trace})}
+	wantOut(t, run(t, cfg.with(c)), "1 11 12\n", 0)
+	if n := c.get(fmt.Sprint("exit ", unix.SYS_GETPPID)); n != 1 {
+		t.Errorf("its end was reported %d times", n)
 	}
 }
 

@@ -99,8 +99,8 @@ func cloneFlags(tid int) (uint64, unix.Errno) {
 	case unix.SYS_FORK:
 		return 0, 0
 	case unix.SYS_CLONE3:
-		// Another thread may have changed them meanwhile: a filter that matters refuses
-		// clone3.
+		// Another thread may have changed them meanwhile: where that matters, clone3 is
+		// refused or rewritten as clone.
 		var flags [8]byte
 		if ReadMemory(tid, regs.Rdi, flags[:]) == nil {
 			var v uint64

@@ -37,7 +37,8 @@ const (
 	Finish
 	// Return skips the call and makes it return Action.Value.
 	Return
-	// Rewrite runs the call with Action.Args in place of its own, reports its end to
+	// Rewrite runs the call with Action.Args in place of its own, and as call Action.Nr where
+	// that is not zero, reports its end to
 	// Handler.SyscallExit, and gives the program its own argument registers back. Stop only.
 	Rewrite
 	// Park leaves the thread waiting in the call until Tracer.Unpark; the call is then
@@ -52,6 +53,7 @@ type Action struct {
 	Kind  ActionKind
 	Value int64     // for Return: the value the program sees, an errno negated
 	Args  [6]uint64 // for Rewrite
+	Nr    uint64    // for Rewrite: another call; filters look at it again. 0 is the same call
 }
 
 // Handler decides. Its methods are called from several threads (the one that waits for ptrace

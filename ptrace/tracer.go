@@ -58,6 +58,7 @@ type thread struct {
 	inherited bool      // it was made by a rewritten clone, and has its parent's registers
 	listening bool      // it is in a group stop
 	args      [6]uint64 // what the kernel was given, when rewritten or inherited
+	renamed   bool      // and was another call
 	// Of an unborn thread.
 	stop   unix.WaitStatus // how its first stop, or its end, was reported
 	flags  uint64          // of the clone call that made it

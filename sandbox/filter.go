@@ -54,13 +54,11 @@ var vmaAdvice = [...]uint64{
 }
 
 // refused calls and the errno that says so. Programs take ENOSYS for an older kernel and fall
-// back: clone3's flags are in memory, where another thread could change them after the check;
-// io_uring makes calls that no filter sees; userfaultfd changes VMAs through ioctl.
+// back: io_uring makes calls that no filter sees; userfaultfd changes VMAs through ioctl.
 var refused = [...]struct {
 	nr    uint64
 	errno linux.Errno
 }{
-	{linux.SYS_CLONE3, linux.ENOSYS},
 	{linux.SYS_IO_URING_SETUP, linux.ENOSYS},
 	{linux.SYS_IO_URING_ENTER, linux.ENOSYS},
 	{linux.SYS_IO_URING_REGISTER, linux.ENOSYS},
@@ -112,9 +110,11 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 	}
 	add(linux.SYS_WAIT4, seccomp.Trace, 0, noHang(2))
 	add(linux.SYS_WAITID, seccomp.Trace, 0, noHang(3))
-	// A child that is not traced would run without its supervisor.
-	add(linux.SYS_CLONE, seccomp.Errno, linux.EPERM,
+	// A child that is not traced would run without its supervisor, and clone3's flags are in memory,
+	// where another thread could change them after the check: they are made plain clones.
+	add(linux.SYS_CLONE, seccomp.Trace, 0,
 		seccomp.Cond{Arg: 0, Op: seccomp.MaskedEqual, Mask: linux.CLONE_UNTRACED, Value: linux.CLONE_UNTRACED})
+	add(linux.SYS_CLONE3, seccomp.Trace, 0)
 	if p.Verify != policy.VerifyOff {
 		// The old address space is compared before exec throws it away.
 		add(linux.SYS_EXECVE, seccomp.Trace, 0)

@@ -117,6 +117,9 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 		return ptrace.Action{Kind: ptrace.Kill}, 0
 	}
 	s.k.Settle(t)
+	if call.Nr == linux.SYS_CLONE || call.Nr == linux.SYS_CLONE3 {
+		return s.orKill(plainClone(tid, call)), 0
+	}
 	if call.Nr == linux.SYS_WAIT4 || call.Nr == linux.SYS_WAITID {
 		return ptrace.Action{Kind: ptrace.Continue}, 0 // stopped for the engine's sake
 	}
@@ -165,6 +168,9 @@ func (s *supervisor) orKill(a ptrace.Action) ptrace.Action {
 func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64 {
 	s.mu.Lock()
 	defer s.unlock(0)
+	if call.Nr == linux.SYS_CLONE || call.Nr == linux.SYS_CLONE3 {
+		return ret // what it made was reported to Created
+	}
 	t := s.k.Task(tid)
 	if t == nil {
 		s.fail("end of a call of an unknown thread", tid, fmt.Errorf("%s", linux.SyscallName(call.Nr)))

@@ -134,14 +134,21 @@ const (
 
 // Flags of clone.
 const (
-	CLONE_VM       = 0x100
-	CLONE_FS       = 0x200
-	CLONE_FILES    = 0x400
-	CLONE_SIGHAND  = 0x800
-	CLONE_VFORK    = 0x4000
-	CLONE_PARENT   = 0x8000
-	CLONE_THREAD   = 0x10000
-	CLONE_UNTRACED = 0x800000
+	CSIGNAL             = 0xff
+	CLONE_NEWTIME       = 0x80
+	CLONE_VM            = 0x100
+	CLONE_FS            = 0x200
+	CLONE_FILES         = 0x400
+	CLONE_SIGHAND       = 0x800
+	CLONE_PIDFD         = 0x1000
+	CLONE_VFORK         = 0x4000
+	CLONE_PARENT        = 0x8000
+	CLONE_THREAD        = 0x10000
+	CLONE_PARENT_SETTID = 0x100000
+	CLONE_DETACHED      = 0x400000
+	CLONE_UNTRACED      = 0x800000
+	CLONE_CLEAR_SIGHAND = 0x100000000 // clone3 only, as the next
+	CLONE_INTO_CGROUP   = 0x200000000
 )
 
 // Personality bits.

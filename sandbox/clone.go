@@ -1,0 +1,41 @@
+package sandbox
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runsbx/runsbx/ptrace"
+	"github.com/runsbx/runsbx/sentry/kernel"
+	"github.com/runsbx/runsbx/sentry/linux"
+)
+
+// plainClone makes a clone with CLONE_UNTRACED, or a clone3, the clone that does the same with a
+// child that is traced. What decides is in registers then.
+func plainClone(tid int, call *ptrace.Syscall) ptrace.Action {
+	a := ptrace.Action{Kind: ptrace.Rewrite, Nr: linux.SYS_CLONE, Args: call.Args}
+	if call.Nr == linux.SYS_CLONE3 {
+		var errno linux.Errno
+		if a.Args, errno = clone3Args(tid, call.Args[0], call.Args[1]); errno != 0 {
+			return ptrace.Action{Kind: ptrace.Return, Value: -int64(errno)}
+		}
+	}
+	a.Args[0] &^= linux.CLONE_UNTRACED
+	return a
+}
+
+// clone3Args reads the structure of a clone3 and returns the arguments of the clone that does the
+// same. Where it cannot be looked at, ENOSYS makes the program use clone.
+func clone3Args(tid int, addr, size uint64) (args [6]uint64, errno linux.Errno) {
+	if errno := kernel.CheckCloneArgsSize(size); errno != 0 {
+		return args, errno
+	}
+	raw := make([]byte, size)
+	switch err := ptrace.ReadMemory(tid, addr, raw); {
+	case errors.Is(err, unix.EFAULT), errors.Is(err, unix.EIO):
+		return args, linux.EFAULT
+	case err != nil:
+		return args, linux.ENOSYS
+	}
+	return kernel.Clone3(raw)
+}

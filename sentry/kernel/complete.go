@@ -186,10 +186,19 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 	}
 	// Whatever it did, the kernel's list says.
 	s.dirty = true
-	if s.quiet(t) {
-		return k.reconcile(t)
+	if !s.quiet(t) {
+		return nil
 	}
-	return nil
+	err := k.reconcile(t)
+	if a := &p.call.Args; err == nil && got.Errno == 0 && a[1] < 1<<63 {
+		switch p.call.Nr {
+		case linux.SYS_MBIND:
+			m.AdoptPolicy(hostarch.Addr(a[0]), a[1], uint32(a[2]) == 0)
+		case linux.SYS_SET_MEMPOLICY_HOME_NODE:
+			m.AdoptPolicy(hostarch.Addr(a[0]), a[1], false)
+		}
+	}
+	return err
 }
 
 // adoptLimits reads the limits again after a call that may have changed them, its own or, with

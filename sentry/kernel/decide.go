@@ -77,7 +77,13 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		s.waiters = append(s.waiters, t.TID)
 		return Verdict{Kind: Wait, WaitFor: o.TID}, nil
 	}
-	if s.dirty && s.quiet(t) {
+	if s.dirty && !s.hidden {
+		// What the last call left behind only the kernel's list says, and that can be compared only
+		// while no other call is on its way.
+		if o := s.other(t); o != nil {
+			s.waiters = append(s.waiters, t.TID)
+			return Verdict{Kind: Wait, WaitFor: o.TID}, nil
+		}
 		if err := k.reconcile(t); err != nil {
 			return Verdict{}, err
 		}

@@ -68,12 +68,17 @@ func (s *space) quiet(t *Task) bool {
 	if s.pending != nil && s.pending != t {
 		return false
 	}
+	return s.other(t) == nil
+}
+
+// other returns another task than t whose call is in flight.
+func (s *space) other(t *Task) *Task {
 	for _, o := range s.flights {
 		if o != t {
-			return false
+			return o
 		}
 	}
-	return true
+	return nil
 }
 
 // launch marks t's call as running unobserved.

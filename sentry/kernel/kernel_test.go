@@ -27,6 +27,7 @@ type fakeHost struct {
 	maps  map[int]string // by thread id; image where there is none
 	hides bool           // the tasks cannot be looked at
 	files map[int32]*mm.File
+	left  map[int]bool // threads that are known to wait in another call than their last decided one
 }
 
 func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
@@ -36,6 +37,7 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 	return nil, linux.EBADF
 }
 
+func (h *fakeHost) HasLeft(t *Task, _ uint64) bool                 { return h.left[t.TID] }
 func (h *fakeHost) Segment(*Task, int32) (*mm.File, uint32, error) { return nil, 0, linux.EINVAL }
 
 func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
@@ -53,6 +55,11 @@ func (h *fakeHost) Limits(*Task) (limits.Rlimits, error) {
 	l := limits.Unlimited()
 	l.Stack = 8 << 20
 	return l, nil
+}
+
+func (h *fakeHost) DataLimit(t *Task) (uint64, error) {
+	l, err := h.Limits(t)
+	return l.Data, err
 }
 
 func (h *fakeHost) Creds(*Task) (mm.Creds, error) { return mm.Creds{}, nil }

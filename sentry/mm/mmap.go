@@ -272,7 +272,7 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 	if accountable(mp.file, mp.vmFlags) {
 		if more := pages - oldCharged; more != 0 {
 			if why := m.enoughMemory(c, more); why != nil {
-				return refused(why)
+				return m.unmapAborted(mp.addr, end, why)
 			}
 		}
 		mp.vmFlags |= VM_ACCOUNT
@@ -285,7 +285,11 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 	}
 	if mp.isNewShmem() && mp.vmFlags&VM_NORESERVE == 0 {
 		if why := m.enoughMemory(c, pages); why != nil { // shmem_acct_size
-			return refused(why)
+			// What was there is gone by then.
+			res := refused(why)
+			res.Partial = oldPages != 0
+			m.unmap(mp.addr, end)
+			return res
 		}
 	}
 	m.install(mp)

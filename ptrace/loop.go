@@ -158,7 +158,11 @@ func (t *Tracer) eventStop(th *thread, sig unix.Signal) {
 	case unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
 	default:
 		th.listening = false
-		t.resume(th, 0)
+		nudged := th.nudged
+		th.nudged = false
+		if !nudged || t.resumeCall(th) {
+			t.resume(th, 0)
+		}
 		return
 	}
 	if th.tid == t.pid && !th.listening {

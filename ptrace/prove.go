@@ -1,6 +1,10 @@
 package ptrace
 
 import (
+	"os"
+	"strconv"
+	"strings"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -29,6 +33,7 @@ func (t *Tracer) Prove(tid int) {
 	switch {
 	case unix.Gettid() == t.tid:
 		t.mu.Unlock()
+		th.nudged = true // only the tracer thread looks at it
 		t.ok("PTRACE_INTERRUPT", tid, request(unix.PTRACE_INTERRUPT, tid, 0, 0))
 		return
 	case t.kicker != 0:
@@ -39,6 +44,39 @@ func (t *Tracer) Prove(tid int) {
 		unix.Tgkill(th.tgid, tid, unix.SIGSTOP) // ESRCH: it has died, and Exited comes
 	}
 	t.mu.Unlock()
+}
+
+// resumeCall lets a call that Prove's stop alone has ended with EINTR begin again: epoll_wait, semop and
+// others give up for any stop (signal(7)), of which the program is to know nothing. A signal that is
+// about to be delivered ends it rightly. It returns false when the thread has died.
+func (t *Tracer) resumeCall(th *thread) bool {
+	const insnSize = 2 // of the syscall instruction
+	var ret, nr, ip uint64
+	if !t.ok("read a result", th.tid, peekUser(th.tid, offRax, &ret)) || !t.ok("read a call's number", th.tid, peekUser(th.tid, offOrigRax, &nr)) {
+		return false
+	}
+	if int64(ret) != -int64(unix.EINTR) || int64(nr) < 0 || signalled(th.tid) {
+		return true
+	}
+	return t.ok("read an address", th.tid, peekUser(th.tid, offRip, &ip)) &&
+		t.ok("repeat a call", th.tid, pokeUser(th.tid, offOrigRax, ^uint64(0))) &&
+		t.ok("repeat a call", th.tid, pokeUser(th.tid, offRax, nr)) &&
+		t.ok("repeat a call", th.tid, pokeUser(th.tid, offRip, ip-insnSize))
+}
+
+// signalled reports whether a signal waits that the thread does not block.
+func signalled(tid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	if err != nil {
+		return true
+	}
+	set := func(name string) uint64 {
+		_, rest, _ := strings.Cut(string(b), "\n"+name+":\t")
+		word, _, _ := strings.Cut(rest, "\n")
+		v, _ := strconv.ParseUint(word, 16, 64)
+		return v
+	}
+	return (set("SigPnd")|set("ShdPnd"))&^set("SigBlk") != 0
 }
 
 // isCookie reports whether the SIGSTOP that is being delivered is Prove's: one that this process
@@ -132,5 +170,6 @@ func (t *Tracer) perform(p pending) {
 		t.decide(p.th)
 		return
 	}
+	p.th.nudged = true
 	t.ok("PTRACE_INTERRUPT", tid, request(unix.PTRACE_INTERRUPT, tid, 0, 0))
 }

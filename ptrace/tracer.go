@@ -72,6 +72,7 @@ type thread struct {
 	state   state
 	again   bool // Unpark came while the Handler was being asked
 	proving bool // Proved is owed
+	nudged  bool // Prove has interrupted it, and it has not stopped for that yet
 	cookie  bool // Prove has sent it SIGSTOP
 	notifID uint64
 }

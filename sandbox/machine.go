@@ -69,6 +69,12 @@ func currentSyscall(tid int) int {
 	return nr
 }
 
+// HasLeft implements kernel.Host. The number is shown only of a thread that sleeps.
+func (m *machine) HasLeft(t *kernel.Task, nr uint64) bool {
+	now := currentSyscall(t.TID)
+	return now >= 0 && uint64(now) != nr
+}
+
 // read reads a file of /proc whole into the reused buffer.
 func (m *machine) read(tid int, name string) ([]byte, error) {
 	fd, err := unix.Open(procPath(tid, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -143,20 +149,13 @@ func (m *machine) Limits(t *kernel.Task) (limits.Rlimits, error) {
 	var l limits.Rlimits
 	for _, x := range [...]struct {
 		resource int
-		name     string
 		to       *uint64
 	}{
-		{unix.RLIMIT_AS, "Max address space", &l.AS}, {unix.RLIMIT_DATA, "Max data size", &l.Data},
-		{unix.RLIMIT_STACK, "Max stack size", &l.Stack}, {unix.RLIMIT_MEMLOCK, "Max locked memory", &l.MemLock},
+		{unix.RLIMIT_AS, &l.AS}, {unix.RLIMIT_DATA, &l.Data}, {unix.RLIMIT_STACK, &l.Stack}, {unix.RLIMIT_MEMLOCK, &l.MemLock},
 	} {
-		var r unix.Rlimit
-		err := unix.Prlimit(t.TID, x.resource, nil, &r)
-		if err == unix.EPERM {
-			// It is another user's, and we lack CAP_SYS_RESOURCE: /proc shows it to everybody.
-			r, err = m.shownLimit(t.TID, x.name)
-		}
+		r, err := m.limit(t, x.resource)
 		if err != nil {
-			return l, fmt.Errorf("limits of thread %d: %w", t.TID, err)
+			return l, err
 		}
 		*x.to = r.Cur
 		if x.resource == unix.RLIMIT_DATA {
@@ -164,6 +163,30 @@ func (m *machine) Limits(t *kernel.Task) (limits.Rlimits, error) {
 		}
 	}
 	return l, nil
+}
+
+// DataLimit implements kernel.Host.
+func (m *machine) DataLimit(t *kernel.Task) (uint64, error) {
+	r, err := m.limit(t, unix.RLIMIT_DATA)
+	return r.Cur, err
+}
+
+// limitNames are the names in /proc/PID/limits.
+var limitNames = map[int]string{
+	unix.RLIMIT_AS: "Max address space", unix.RLIMIT_DATA: "Max data size",
+	unix.RLIMIT_STACK: "Max stack size", unix.RLIMIT_MEMLOCK: "Max locked memory",
+}
+
+func (m *machine) limit(t *kernel.Task, resource int) (r unix.Rlimit, err error) {
+	err = unix.Prlimit(t.TID, resource, nil, &r)
+	if err == unix.EPERM {
+		// It is another user's, and we lack CAP_SYS_RESOURCE: /proc shows it to everybody.
+		r, err = m.shownLimit(t.TID, limitNames[resource])
+	}
+	if err != nil {
+		err = fmt.Errorf("limits of thread %d: %w", t.TID, err)
+	}
+	return r, err
 }
 
 // shownLimit returns a limit by its name in /proc/TID/limits.

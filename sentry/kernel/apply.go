@@ -201,6 +201,9 @@ func (k *Kernel) prctl(t *Task, c *Call) mm.Result {
 // without a call that is stopped. They are looked at where the decision can depend on them.
 func (k *Kernel) refreshCaller(t *Task, c *Call) error {
 	t.Group.caller.Personality = t.personality
+	if err := k.refreshLimits(t, c); err != nil {
+		return err
+	}
 	if !k.credsMatter(t, c) {
 		return nil
 	}
@@ -209,6 +212,24 @@ func (k *Kernel) refreshCaller(t *Task, c *Call) error {
 		return err
 	}
 	t.Group.caller.Creds = creds
+	return nil
+}
+
+// refreshLimits looks at the limits that can decide the call: anybody may change them at any time
+// (prlimit(2)), without a call of the program's.
+func (k *Kernel) refreshLimits(t *Task, c *Call) error {
+	switch c.Nr {
+	case linux.SYS_MPROTECT, linux.SYS_PKEY_MPROTECT:
+		if c.Args[2]&linux.PROT_WRITE == 0 {
+			return nil
+		}
+		data, err := k.host.DataLimit(t)
+		t.Group.caller.Limits.Data = data
+		return err
+	case linux.SYS_MMAP, linux.SYS_MREMAP, linux.SYS_BRK, linux.SYS_SHMAT, linux.SYS_REMAP_FILE_PAGES,
+		linux.SYS_MLOCK, linux.SYS_MLOCK2, linux.SYS_MLOCKALL, linux.SYS_IO_SETUP:
+		return k.readLimits(t)
+	}
 	return nil
 }
 

@@ -137,30 +137,20 @@ func TestAdoption(t *testing.T) {
 	}
 }
 
-// TestLimitsAreReadAgain: after a call that may have changed them, and not after one that only asked.
-func TestLimitsAreReadAgain(t *testing.T) {
-	new := uint64(1) // an address
+// TestLimitsFromOutside: anybody may change a process's limits at any time, and they bind its next call.
+func TestLimitsFromOutside(t *testing.T) {
+	k, task, h := bootArea(t)
 	for _, x := range []struct {
-		name string
-		call Call
-		ret  int64
-		want bool
-	}{
-		{"setrlimit", call(linux.SYS_SETRLIMIT, linux.RLIMIT_AS, new), 0, true},
-		{"setrlimit that failed", call(linux.SYS_SETRLIMIT, linux.RLIMIT_AS, new), -int64(linux.EPERM), false},
-		{"prlimit64 of its own", call(linux.SYS_PRLIMIT64, 0, linux.RLIMIT_AS, new), 0, true},
-		{"prlimit64 of some process", call(linux.SYS_PRLIMIT64, 5, linux.RLIMIT_AS, new), 0, true},
-		{"prlimit64 that only asks", call(linux.SYS_PRLIMIT64, 5, linux.RLIMIT_AS, 0, new), 0, false},
-	} {
-		k, task, h := bootArea(t)
-		decide(t, k, task, x.call)
-		h.as = 0x1000
-		if _, _, err := k.Complete(task, x.ret); err != nil {
-			t.Fatal(err)
-		}
+		as   uint64
+		want linux.Errno
+	}{{0, 0}, {0x1000, linux.ENOMEM}, {0, 0}} {
+		h.as = x.as
 		v := decide(t, k, task, mmapCall(0x1000))
-		if refused := v.Result.Errno == linux.ENOMEM; refused != x.want {
-			t.Errorf("%s: the new limit counts: %v", x.name, refused)
+		if v.Result.Errno != x.want || x.want != 0 && v.Result.Refusal.Limit != x.as {
+			t.Errorf("limit %#x: %+v", x.as, v.Result)
+		}
+		if _, drift, err := k.Complete(task, v.Result.Value()); drift != nil || err != nil {
+			t.Fatalf("drift %v, error %v", drift, err)
 		}
 	}
 }

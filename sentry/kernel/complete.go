@@ -194,6 +194,14 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 			return nil
 		}
 	}
+	if a := &p.call.Args; got.Errno == 0 && a[1] < 1<<63 {
+		switch p.call.Nr {
+		case linux.SYS_MBIND:
+			s.policies = append(s.policies, policyRange{hostarch.Addr(a[0]), a[1], uint32(a[2]) == 0})
+		case linux.SYS_SET_MEMPOLICY_HOME_NODE:
+			s.policies = append(s.policies, policyRange{hostarch.Addr(a[0]), a[1], false})
+		}
+	}
 	// Whatever it did, the kernel's list says.
 	s.dirty = true
 	if s.quiet(t) {
@@ -294,10 +302,19 @@ func (k *Kernel) reconcile(t *Task) error {
 	if entries == nil {
 		return err
 	}
-	t.space.mm.Reconcile(entries)
-	t.space.dirty = false
+	t.space.takeOver(entries)
 	k.note(t.space)
 	return nil
+}
+
+// takeOver makes the model equal to the kernel's list.
+func (s *space) takeOver(entries []procmaps.Entry) {
+	s.mm.Reconcile(entries)
+	for _, p := range s.policies {
+		s.mm.AdoptPolicy(p.addr, p.length, p.none)
+	}
+	s.policies = s.policies[:0]
+	s.dirty = false
 }
 
 // followStacks takes over how far stacks have grown by page faults, which make no call.
@@ -329,8 +346,7 @@ func (k *Kernel) Verify(t *Task) (d *Drift, done bool, err error) {
 		return nil, false, err
 	}
 	if s.dirty {
-		s.mm.Reconcile(entries)
-		s.dirty = false
+		s.takeOver(entries)
 		return nil, false, nil
 	}
 	diff := s.mm.Diff(entries)

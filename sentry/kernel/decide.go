@@ -73,11 +73,17 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		return Verdict{Kind: Wait}, nil
 	}
 	ext := callExtent(&c)
-	if o := s.conflict(t, ext); o != nil {
+	if o := k.firstBusy(func() *Task { return s.conflict(t, ext) }); o != nil {
 		s.waiters = append(s.waiters, t.TID)
 		return Verdict{Kind: Wait, WaitFor: o.TID}, nil
 	}
-	if s.dirty && s.quiet(t) {
+	if s.dirty && !s.hidden {
+		// What the last call left behind only the kernel's list says, and that can be compared only
+		// while no other call is on its way.
+		if o := k.firstBusy(func() *Task { return s.other(t) }); o != nil {
+			s.waiters = append(s.waiters, t.TID)
+			return Verdict{Kind: Wait, WaitFor: o.TID}, nil
+		}
 		if err := k.reconcile(t); err != nil {
 			return Verdict{}, err
 		}
@@ -123,7 +129,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 
 	if chosen := chosenRange(&c, res); chosen.Length() > 0 {
 		t.call.extent.AddrRange = chosen
-		if o := s.conflict(t, t.call.extent); o != nil {
+		if o := k.firstBusy(func() *Task { return s.conflict(t, t.call.extent) }); o != nil {
 			s.mm.Restore(t.call.undo)
 			s.waiters = append(s.waiters, t.TID)
 			return Verdict{Kind: Wait, WaitFor: o.TID}, nil
@@ -143,6 +149,18 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		}
 	}
 	return Verdict{Kind: Observe, Result: res}, nil
+}
+
+// firstBusy returns the first task in the way that may still be in its call. A thread that waits in
+// another call by now need not be made to stop, which some calls answer with EINTR.
+func (k *Kernel) firstBusy(inTheWay func() *Task) *Task {
+	for {
+		o := inTheWay()
+		if o == nil || !k.host.HasLeft(o, o.call.call.Nr) {
+			return o
+		}
+		k.Settle(o)
+	}
 }
 
 // callExtent returns what the call names of the address space; what get_unmapped_area chooses is

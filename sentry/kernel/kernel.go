@@ -36,8 +36,13 @@ type Host interface {
 	Maps(t *Task) ([]procmaps.Entry, error)
 	// Limits returns the soft limits of the task's process.
 	Limits(t *Task) (limits.Rlimits, error)
+	// DataLimit returns one of these alone, RLIMIT_DATA.
+	DataLimit(t *Task) (uint64, error)
 	// Creds returns what the task's credentials permit.
 	Creds(t *Task) (mm.Creds, error)
+	// HasLeft reports whether the task is known to have left system call nr, which it was in at
+	// some time before: it waits in another one now. False says nothing.
+	HasLeft(t *Task, nr uint64) bool
 	// Image returns what the task's exec placed outside the list of mappings.
 	Image(t *Task) (Image, error)
 }

@@ -30,7 +30,8 @@ type fakeHost struct {
 	ranges []hostarch.AddrRange // of process_madvise
 
 	segments map[int32]*mm.File
-	as       uint64 // RLIMIT_AS; 0 is none
+	as       uint64       // RLIMIT_AS; 0 is none
+	left     map[int]bool // threads that are known to wait in another call than their last decided one
 }
 
 func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
@@ -39,6 +40,8 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 	}
 	return nil, linux.EBADF
 }
+
+func (h *fakeHost) HasLeft(t *Task, _ uint64) bool { return h.left[t.TID] }
 
 func (h *fakeHost) Segment(_ *Task, id int32) (Segment, error) {
 	if f := h.segments[id]; f != nil {
@@ -69,6 +72,11 @@ func (h *fakeHost) Limits(*Task) (limits.Rlimits, error) {
 		l.AS = h.as
 	}
 	return l, nil
+}
+
+func (h *fakeHost) DataLimit(t *Task) (uint64, error) {
+	l, err := h.Limits(t)
+	return l.Data, err
 }
 
 func (h *fakeHost) Creds(*Task) (mm.Creds, error) { return mm.Creds{}, nil }

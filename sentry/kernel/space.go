@@ -27,7 +27,17 @@ type space struct {
 	waiters []int   // tasks that wait for any of these to end
 	rewrite bool    // the manager's own choice of address differs from the kernel's
 	hidden  bool    // it cannot be looked at (ErrHidden): its calls run as they are
-	dirty   bool    // a call ended in a way that the model cannot know: adopt the kernel's list
+	// policies were set while other calls were on their way; they are known to the model when it is
+	// not dirty any more.
+	policies []policyRange
+	dirty    bool // a call ended in a way that the model cannot know: adopt the kernel's list
+}
+
+// policyRange is a range that got a NUMA policy, or lost it.
+type policyRange struct {
+	addr   hostarch.Addr
+	length uint64
+	none   bool
 }
 
 // pending is what is remembered of a call from Decide to its end.
@@ -69,12 +79,17 @@ func (s *space) quiet(t *Task) bool {
 	if s.pending != nil && s.pending != t {
 		return false
 	}
+	return s.other(t) == nil
+}
+
+// other returns another task than t whose call is in flight.
+func (s *space) other(t *Task) *Task {
 	for _, o := range s.flights {
 		if o != t {
-			return false
+			return o
 		}
 	}
-	return true
+	return nil
 }
 
 // launch marks t's call as running unobserved.

@@ -121,7 +121,7 @@ func (s *sweep) boundary(strict bool) (Difference, bool) {
 	if inModel == inKernel || s.seg.Value.Flags&VM_GROWSDOWN != 0 {
 		return Difference{}, false
 	}
-	if !strict && unsureBoundary(&s.seg.Value) {
+	if !strict && (unsureBoundary(&s.seg.Value) || inModel && (s.seg.Value.hasUnknownPolicy() || s.prevSeg.Value.hasUnknownPolicy())) {
 		return Difference{}, false
 	}
 	d := s.difference()

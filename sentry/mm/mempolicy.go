@@ -35,6 +35,7 @@ const (
 	policyModeShift = 60
 	policyHomeShift = 48
 	policyFlagShift = 45
+	unknownPolicy   = 0xf << policyModeShift // no mode of mbind's
 	policyNodesMask = 1<<policyFlagShift - 1
 	policyHomeMask  = 1<<policyModeShift - 1<<policyHomeShift
 )
@@ -108,6 +109,29 @@ func (m *MemoryManager) mbind(c *Caller, addr hostarch.Addr, length, mode, polic
 	}
 	return m.setPolicy(start, end, func(uint64) (uint64, linux.Errno) { return stored, 0 })
 }
+
+// AdoptPolicy records that the host gave the VMAs in the range, whose boundaries were taken over from
+// its list, a policy of which nothing is known but that it may be none that was there before; or,
+// for none, the default.
+func (m *MemoryManager) AdoptPolicy(addr hostarch.Addr, length uint64, none bool) {
+	m.ops++
+	start, end, policy := uint64(addr), uint64(addr)+hostarch.PageAlign(length), unknownPolicy|uint64(m.ops)
+	if none {
+		policy = 0
+	}
+	for seg, ok := m.vmas.Find(start); ok && seg.End <= end; seg, ok = m.vmas.Find(seg.End) {
+		if seg.Start < start || seg.Value.special() != "" {
+			continue
+		}
+		v := seg.Value
+		v.Rare = v.Rare.with(func(r *Rare) { r.Policy = policy })
+		m.vmas.Update(seg.Start, seg.Start, seg.End, v)
+		m.loose = true
+	}
+}
+
+// hasUnknownPolicy reports whether the VMA's policy may equal one that looks different.
+func (v *VMA) hasUnknownPolicy() bool { return policyOf(v)&unknownPolicy == unknownPolicy }
 
 // SetMempolicyHomeNode sets the home node of the policies in [addr, addr+length)
 // (sys_set_mempolicy_home_node). VMAs of the default policy are passed over. Nodes but 0 are the

@@ -16,6 +16,9 @@ func (v *VMA) canLock() bool {
 	return v.Flags&(vmSpecial|VM_HUGETLB|VM_DROPPABLE) == 0 && (v.File == nil || !v.File.DAX)
 }
 
+// alwaysLocked reports whether the VMA is secret memory, which is locked and stays so.
+func (v *VMA) alwaysLocked() bool { return v.File != nil && v.File.MapFlags&VM_LOCKED != 0 }
+
 // MLock locks [addr, addr+length), rounded outwards to whole pages (do_mlock): mlock with flags
 // 0, mlock2 with MLOCK_ONFAULT. A failure behind the limits leaves the VMAs locked that came
 // before it, which Result.Partial says.
@@ -139,7 +142,7 @@ func (m *MemoryManager) lockRange(start, end uint64, add Flags) Result {
 func (m *MemoryManager) lockOne(seg segment.Segment[VMA], start, end uint64, add Flags) (bool, Result) {
 	v := clip(seg, start, end).Value
 	flags := v.Flags&^vmLockedMask | add
-	if flags == v.Flags || !v.canLock() {
+	if flags == v.Flags || !v.canLock() || v.alwaysLocked() {
 		return false, succeeded(0)
 	}
 	v.Flags = flags

@@ -37,11 +37,16 @@ type mapping struct {
 // mapped), EOPNOTSUPP (MAP_SHARED_VALIDATE).
 func (m *MemoryManager) MMap(c *Caller, a MMapArgs) Result {
 	mp, res := m.prepareMMap(c, a)
-	if res.Errno == 0 && !res.Unsure {
+	device := a.File != nil && a.File.Kind == Device
+	switch {
+	case res.Errno == 0 && !res.Unsure:
 		res = m.mmapRegion(c, &mp)
+	case device && res.Errno == linux.EINVAL: // perhaps since it is to grow downwards
+	default:
+		return res
 	}
-	if a.File != nil && a.File.Kind == Device && (res.Errno == linux.ENOMEM || res.Errno == linux.EINVAL) {
-		// Before any limit is looked at, a file that cannot be mapped at all refuses (ENODEV).
+	if device {
+		// A file that cannot be mapped at all refuses before that (ENODEV), which only the host knows.
 		return Result{Unsure: true, Refusal: res.Refusal}
 	}
 	return res

@@ -30,8 +30,10 @@ func (m *MemoryManager) Reconcile(entries []procmaps.Entry) (changed int) {
 			seg = segment.Segment[VMA]{Start: uint64(e.Range.Start), End: uint64(e.Range.End), Value: m.derive(e, files, true)}
 		}
 		if n := len(segs); n > 0 && segs[n-1].End == seg.Start && m.mergeable(segs[n-1], seg) {
-			if was, ok := m.vmas.At(seg.Start); ok && was.Start == seg.Start {
-				m.loose = true // the model keeps them apart too, for a reason of its own (a fork)
+			if was, ok := m.vmas.At(seg.Start); ok && was.Start == seg.Start || seg.Value.Flags&VM_SHARED != 0 {
+				// The model keeps them apart too, for a reason of its own (a fork); or a call was
+				// refused after it had split them, and the next change merges them again.
+				m.loose = true
 			} else {
 				m.setApart(&segs[n-1], &seg)
 			}
@@ -104,5 +106,6 @@ func (m *MemoryManager) replaceAll(segs []segment.Segment[VMA]) (changed int) {
 			kept++
 		}
 	}
+	m.totals.LockedVM += m.lockedLeak
 	return max(len(segs), old.Len()) - kept
 }

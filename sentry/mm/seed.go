@@ -47,9 +47,11 @@ func (m *MemoryManager) Seed(entries []procmaps.Entry, s SeedInfo) error {
 		if e.Range.End > m.cfg.TaskSize || !e.Range.Start.IsPageAligned() || !e.Range.End.IsPageAligned() {
 			return fmt.Errorf("mm: seed: %v is not a user mapping", e.Range)
 		}
-		n.insert(segment.Segment[VMA]{
-			Start: uint64(e.Range.Start), End: uint64(e.Range.End), Value: n.derive(e, files, false),
-		})
+		v := n.derive(e, files, false)
+		if e.Range.Start == 0 {
+			v.Flags |= VM_SEALED // MMAP_PAGE_ZERO; load_elf_binary seals it
+		}
+		n.insert(segment.Segment[VMA]{Start: uint64(e.Range.Start), End: uint64(e.Range.End), Value: v})
 	}
 	n.deriveBases(s)
 	n.resetLegacy(0)
@@ -89,8 +91,12 @@ func (m *MemoryManager) derive(e *procmaps.Entry, files fileTable, unsure bool) 
 		case Hugetlb:
 			v.Flags = v.Flags&^VM_ACCOUNT | VM_HUGETLB | VM_DONTEXPAND
 		case Ring:
-			v.Flags = v.Flags&^VM_MAYEXEC | VM_DONTEXPAND // of a filesystem from which nothing is executed
+			v.Flags |= VM_DONTEXPAND
 		}
+		if v.File.NoExec {
+			v.Flags &^= VM_MAYEXEC
+		}
+		v.Flags |= v.File.MapFlags
 		m.deriveMergeable(&v)
 		return v
 	}
@@ -141,8 +147,13 @@ func (t fileTable) get(e *procmaps.Entry, unsure bool) *File {
 		Kind: kindOf(e), Dev: id.dev, Ino: id.ino, Name: e.Name,
 		Readable: true, Writable: e.Shared, UnsureIdentity: unsure,
 	}
-	if f.Kind == Hugetlb {
+	switch {
+	case f.Kind == Hugetlb:
 		f.HugeSize = hostarch.HugePageSize
+	case f.Kind == Ring:
+		f.NoExec = true // on filesystems from which nothing is executed
+	case strings.HasPrefix(e.Name, "/secretmem"):
+		f.Kind, f.NoExec, f.MapFlags = Device, true, VM_LOCKED|VM_DONTDUMP
 	}
 	if isSegmentFile(f) {
 		f.Size = e.Offset + e.Range.Length() // an attachment is first seen whole

@@ -347,6 +347,10 @@ func (m *MemoryManager) highestGap(low, high, length, mask uint64) area {
 			gap := end - length
 			return areaAt(gap - gap&mask)
 		}
-		high = m.startGap(next)
+		if high = m.startGap(next); high == 0 {
+			// The kernel goes on below the end of all addresses, and takes what it finds up
+			// there for an answer: there is no second search, upwards.
+			return areaAt(uint64(m.cfg.TaskSize))
+		}
 	}
 }

@@ -252,6 +252,40 @@ func TestLiveLimits(t *testing.T) {
 	}
 }
 
+// TestLiveRefused compares what is left of old mappings when the kernel refuses a new one over them, since it is
+// more than the machine has; and what is faulted in that is not locked.
+func TestLiveRefused(t *testing.T) {
+	l := startLive(t, "root")
+	if l.m.cfg.Overcommit != overcommitGuess {
+		t.Skip("everything is overcommitted, or nothing")
+	}
+	var info syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&info); err != nil {
+		t.Fatal(err)
+	}
+	l.m.cfg.Memory = hostarch.Pages((info.Totalram + info.Totalswap) * uint64(info.Unit))
+	const tooMuch = 1 << 42
+	for i, kind := range []uint64{linux.MAP_PRIVATE, linux.MAP_SHARED} {
+		at := arena + hostarch.Addr(i)<<43
+		flags := linux.MAP_ANONYMOUS | linux.MAP_FIXED | kind
+		l.mmap(MMapArgs{Addr: at, Length: 8 * pg, Prot: rw, Flags: fixed}, -1)
+		if res := l.mmap(MMapArgs{Addr: at + 4*pg, Length: tooMuch, Prot: rw, Flags: flags}, -1); res.Errno != linux.ENOMEM || !res.Partial {
+			t.Errorf("more than there is: %+v", res)
+		}
+		l.checkTotals()
+	}
+	l.check(l.m.MLockAll(&l.c, linux.MCL_FUTURE), "mlockall", syscall.SYS_MLOCKALL, linux.MCL_FUTURE)
+	droppable := func(page hostarch.Addr) {
+		l.mmap(MMapArgs{Addr: arena + 64*pg + page*pg, Length: pg, Prot: rw,
+			Flags: linux.MAP_DROPPABLE | linux.MAP_ANONYMOUS | linux.MAP_FIXED}, -1)
+	}
+	droppable(0)
+	droppable(2)
+	l.check(l.m.MUnlockAll(&l.c), "munlockall", syscall.SYS_MUNLOCKALL)
+	droppable(1)
+	l.checkTotals()
+}
+
 // TestLiveFork compares a forked child with the model's: which of its mappings take in new
 // neighbours depends on what was written before the fork.
 func TestLiveFork(t *testing.T) {

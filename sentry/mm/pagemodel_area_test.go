@@ -68,7 +68,9 @@ func (s *space) highest(lo, hi, n uint64) (uint64, bool) {
 			used = used || s.has(q)
 		}
 		if guard, near := s.stackNear(p + n); near && !used {
-			p = guard - n + 1
+			if p = guard - n + 1; guard == 0 {
+				return s.taskPages(), true // below nothing is the end of all, which is of no use
+			}
 		}
 	}
 	return 0, false

@@ -84,7 +84,7 @@ func worldOf(name string, taskPages uint64, w world) world {
 		w.near = taskPages
 	}
 	w.cfg = Config{
-		TaskSize: hostarch.Addr(taskPages * pg), MmapMinAddr: 12 * pg, DACMinAddr: 10 * pg, StackGuardGap: 6 * pg,
+		TaskSize: hostarch.Addr(taskPages * pg), MmapMinAddr: 4 * pg, DACMinAddr: 3 * pg, StackGuardGap: 6 * pg,
 		MaxMapCount: 65530, THP: true, NUMA: true, KSM: true, AnonVMAName: true, ShmemHuge: true, CPUs: 2,
 	}
 	return w

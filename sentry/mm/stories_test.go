@@ -83,6 +83,11 @@ func TestStories(t *testing.T) {
 				{op: opMMap, length: pg, prot: rw, flags: linux.MAP_PRIVATE | linux.MAP_ANONYMOUS}},
 			list: "81-82 rw-p 84-85 ---p 88-90 ---p 90-92 ---p 94-96 ---p",
 		}, {
+			story: "A stack so low that its guard reaches down to nothing ends the search going down, and none goes up.",
+			calls: []call{{op: opCreds, n: 2}, anon(6*pg, pg, rw, linux.MAP_PRIVATE|linux.MAP_GROWSDOWN), private(7*pg, 85*pg, 0), private(94*pg, 2*pg, 0),
+				{op: opMMap, length: pg, prot: rw, flags: linux.MAP_PRIVATE | linux.MAP_ANONYMOUS}},
+			want: linux.ENOMEM, list: "94-96 ---p",
+		}, {
 			story: "mremap's two ranges do not overlap when the end of the old one wraps; it fails when it is to cut off the rest.",
 			calls: []call{private(a, n, rw), {op: opMRemap, addr: a, length: ^uint64(0) - 20*pg, n: pg, flags: linux.MREMAP_MAYMOVE | linux.MREMAP_FIXED, to: a + 30*pg}},
 			want:  linux.EINVAL, list: "40-44 rw-p",

@@ -67,4 +67,6 @@ func (m *MemoryManager) moveGuards(from, to, length uint64) {
 }
 
 // guardsUnknown reports whether the VMA may have guard pages that were not followed.
-func (m *MemoryManager) guardsUnknown(v *VMA) bool { return !m.untouched && v.Flags&VM_MAYBE_GUARD != 0 }
+func (m *MemoryManager) guardsUnknown(v *VMA) bool {
+	return !m.untouched && v.Flags&VM_MAYBE_GUARD != 0
+}

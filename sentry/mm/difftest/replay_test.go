@@ -153,3 +153,75 @@ func TestTranscripts(t *testing.T) {
 		})
 	}
 }
+
+// TestReplayNotices changes a transcript in one place at a time: each must be noticed.
+func TestReplayNotices(t *testing.T) {
+	b, err := os.ReadFile("testdata/fork-anon-merge.transcript")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	if _, err := replay(text); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, from, to string }{
+		{"an answer", "0x3 0x32 0xffffffffffffffff = 0x10000000000\n", "0x3 0x32 0xffffffffffffffff = ENOMEM\n"},
+		{"an address", "+10000002000-10000003000 rw-p", "+10000002000-10000004000 rw-p"},
+		{"permissions", "+10000002000-10000003000 rw-p", "+10000002000-10000003000 r--p"},
+		{"a VMA less", "+10000002000-10000003000 rw-p 0 0:0\n", ""},
+		{"two that were one", "-10000004000\n+10000004000-10000007000 rw-p", "+10000006000-10000007000 rw-p"},
+		{"a flag", "f 10000008000 rd wr mr mw me ac wf", "f 10000008000 rd wr mr mw me ac"},
+		{"flags of no VMA", "f 10000008000 rd", "f 10000018000 rd"},
+		{"an unknown flag", "f 10000008000 rd", "f 10000008000 xx"},
+		{"a counter", "\nn 51 0 7 33 3\n", "\nn 51 0 8 33 3\n"},
+		{"a call less", "touch 0x10000000000 0x1 = 0x0\nn\n", ""},
+		{"a call unknown", "\nfork 0x1 = 0x0", "\nvfork 0x1 = 0x0"},
+		{"a process unknown", "\nswitch = 0x0", "\nswitch 0x7 = 0x0"},
+		{"the end of the header", "\nbegin\n", "\n"},
+		{"a field unknown", "\nconfig ", "\nconfig Nothing=true "},
+		{"the version", transcriptMagic, "runsbx-mm-transcript 2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bad := strings.Replace(text, c.from, c.to, 1)
+			if bad == text {
+				t.Fatalf("no %q in the transcript", c.from)
+			}
+			if _, err := replay(bad); err == nil {
+				t.Error("not noticed")
+			} else {
+				t.Log(err)
+			}
+		})
+	}
+}
+
+// TestTranscriptText: what is written of a run is read back as it was.
+func TestTranscriptText(t *testing.T) {
+	b, err := os.ReadFile("testdata/fork-anon-merge.transcript")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, steps, _ := strings.Cut(string(b), "begin\n")
+	h := new(header)
+	for line := range strings.Lines(head) {
+		if _, err := h.line(strings.TrimSuffix(line, "\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := h.String(); got != head+"begin\n" {
+		t.Errorf("the header came back as\n%s", got)
+	}
+	for line := range strings.Lines(steps) {
+		line = strings.TrimSuffix(line, "\n")
+		if !strings.Contains(line, " = ") {
+			continue
+		}
+		o, ret, err := parseStep(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%v = %s", o, outcome(&o, ret)); got != line {
+			t.Errorf("%q came back as %q", line, got)
+		}
+	}
+}

@@ -231,13 +231,19 @@ func (w *world) memFiles(t *testing.T) {
 	}
 	w.add(t, "file of tmpfs", tmp, err, &mm.File{Kind: mm.Shmem, Name: "/dev/shm/file", Readable: true, Writable: true, Size: size})
 
-	// Named files on a mount from which nothing is executed, which only one thread sees.
+	w.mountedFiles(t, size)
+}
+
+// mountedFiles makes files on mounts of their own, which only one thread sees: one from which nothing is
+// executed, and one that has huge pages whatever the machine's setting for others is.
+func (w *world) mountedFiles(t *testing.T, size uint64) {
+	t.Helper()
 	type mounted struct {
-		rw, ro *os.File
-		err    error
+		rw, ro, huge *os.File
+		err          error
 	}
 	done := make(chan mounted)
-	dir := t.TempDir()
+	dir, huge := t.TempDir(), t.TempDir()
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
 		var m mounted
@@ -255,13 +261,22 @@ func (w *world) memFiles(t *testing.T) {
 			m.ro, m.err = os.Open(filepath.Join(dir, "file"))
 		}
 		if m.err == nil {
-			m.err = m.rw.Truncate(size)
+			m.err = m.rw.Truncate(int64(size))
+		}
+		if m.err == nil {
+			m.err = unix.Mount("none", huge, "tmpfs", 0, "huge=advise")
+		}
+		if m.err == nil {
+			m.huge, m.err = os.OpenFile(filepath.Join(huge, "file"), os.O_RDWR|os.O_CREATE, 0o666)
+		}
+		if m.err == nil {
+			m.err = m.huge.Truncate(int64(size))
 		}
 		done <- m
 	}()
 	m := <-done
 	if m.err != nil {
-		t.Logf("no noexec mount: %v", m.err)
+		t.Logf("no mounts of one's own: %v", m.err)
 		return
 	}
 	f := mm.File{Kind: mm.Shmem, Name: "/noexec/file", Readable: true, Writable: true, NoExec: true, Size: size}
@@ -269,6 +284,8 @@ func (w *world) memFiles(t *testing.T) {
 	ro.Writable = false
 	w.add(t, "file of a noexec tmpfs", m.rw, nil, &f)
 	w.add(t, "file of a noexec tmpfs, read-only", m.ro, nil, &ro)
+	w.add(t, "file of a tmpfs with huge pages", m.huge, nil, &mm.File{Kind: mm.Shmem, Name: "/huge/file", Readable: true, Writable: true,
+		THPArea: true, Size: size})
 }
 
 // otherFiles opens devices, what cannot be mapped, and what is no descriptor.

@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
 )
 
@@ -256,7 +257,7 @@ func TestLiveLimits(t *testing.T) {
 // more than the machine has; and what is faulted in that is not locked.
 func TestLiveRefused(t *testing.T) {
 	l := startLive(t, "root")
-	if l.m.cfg.Overcommit != overcommitGuess {
+	if l.m.cfg.Overcommit != limits.Heuristic {
 		t.Skip("everything is overcommitted, or nothing")
 	}
 	var info syscall.Sysinfo_t

@@ -18,8 +18,8 @@ import (
 )
 
 var (
-	seeds  = flag.Int("seeds", 40, "how many random guests")
-	calls  = flag.Int("calls", 300, "calls in each guest")
+	seeds  = flag.Int("seeds", 32, "how many random guests")
+	calls  = flag.Int("calls", 250, "calls in each guest")
 	first  = flag.Int("first", 1, "the first seed")
 	jobs   = flag.Int("jobs", runtime.GOMAXPROCS(0), "guests at a time")
 	smaps  = flag.Int("smaps", 8, "look at the flags of all VMAs and at the counters after every so many calls")

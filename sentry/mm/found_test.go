@@ -1,0 +1,62 @@
+package mm
+
+import (
+	"testing"
+
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/linux"
+)
+
+// These are rules that the differential test found missing, where the machine that runs it need not
+// be set up so that they show.
+
+// TestSharedMoveAligned: shared anonymous memory that has been mapped has a file, and is still aligned
+// for huge pages when mremap looks for a place.
+func TestSharedMoveAligned(t *testing.T) {
+	cfg := coreConfig()
+	cfg.ShmemHuge = true
+	m, c := newCore(t, cfg)
+	const length = 4<<20 - pg
+	res := m.MMap(c, MMapArgs{Length: length, Prot: rw, Flags: sharedAn})
+	if res.Errno != 0 || res.Addr%hostarch.HugePageSize != 0 {
+		t.Fatalf("mapped at %v (%s)", res.Addr, res.Errno.Name())
+	}
+	res = m.MRemap(c, res.Addr, length, length, linux.MREMAP_MAYMOVE|linux.MREMAP_DONTUNMAP, 0)
+	if res.Errno != 0 || res.Addr%hostarch.HugePageSize != 0 {
+		t.Errorf("moved to %v (%s)", res.Addr, res.Errno.Name())
+	}
+}
+
+// TestRefusedHugeMapping: a file of huge pages that refuses a fixed mapping leaves a hole, and
+// remap_file_pages of one does not round up.
+func TestRefusedHugeMapping(t *testing.T) {
+	m, c := newCore(t, coreConfig())
+	const huge = hostarch.HugePageSize
+	file := &File{Kind: Hugetlb, HugeSize: huge, Readable: true, Writable: true, Size: 4 * huge}
+	a := MMapArgs{Addr: 8 * huge, Length: pg, Prot: rw, Flags: linux.MAP_SHARED | linux.MAP_FIXED, File: file}
+	under := MMapArgs{Addr: 8 * huge, Length: 2 * huge, Prot: rw, Flags: fixed}
+	if res := m.MMap(c, under); res.Errno != 0 {
+		t.Fatal(res.Errno.Name())
+	}
+	if res := m.MMap(c, a); !res.Unsure {
+		t.Fatalf("%+v", res)
+	}
+	m.AdoptRefusedMMap(a)
+	if _, _, ok := m.Find(a.Addr); ok {
+		t.Error("what lay under the refused mapping is still there")
+	}
+	if _, _, ok := m.Find(a.Addr + huge); !ok {
+		t.Error("what lay behind it is gone")
+	}
+	m.Adopt(c, a, a.Addr)
+	if res := m.RemapFilePages(c, a.Addr, pg, 0, 1, 0); res.Errno != linux.EINVAL {
+		t.Errorf("remap_file_pages of one page: %+v", res)
+	}
+	if res := m.RemapFilePages(c, a.Addr, huge, 0, 0, 0); !res.Unsure {
+		t.Errorf("remap_file_pages: %+v", res)
+	}
+	m.AdoptRefusedRemapFilePages(a.Addr, huge, 0, 0, 0)
+	if _, _, ok := m.Find(a.Addr); ok {
+		t.Error("remap_file_pages that was refused left the mapping")
+	}
+}

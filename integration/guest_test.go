@@ -29,6 +29,7 @@ var guestPrograms = []struct {
 	{name: "threads200", want: "sum 19900"},
 	{name: "caller", want: "lock much"},
 	{name: "hugestack", want: "limit 0: status 0"},
+	{name: "waiting", want: "epoll_wait 0, semtimedop 0, sigtimedwait 0", verify: "exit"},
 	{name: "ownfilter", want: "mremap: Function not implemented\nshmat: Device or resource busy"},
 }
 

@@ -24,10 +24,13 @@ const top = 0x7ffff7ffd000 // the lowest address in use below mmap_base
 
 // fakeHost is a machine whose tasks have what a test says.
 type fakeHost struct {
-	maps  map[int]string // by thread id; image where there is none
-	hides bool           // the tasks cannot be looked at
-	files map[int32]*mm.File
-	left  map[int]bool // threads that are known to wait in another call than their last decided one
+	maps    map[int]string // by thread id; image where there is none
+	hides   bool           // the tasks cannot be looked at
+	files   map[int32]*mm.File
+	segment *mm.File // the only one; nil is none
+	allowed uint32   // what of rwx it permits
+	limited func(*fakeLimits)
+	left    map[int]bool // threads that are known to wait in another call than their last decided one
 }
 
 func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
@@ -37,8 +40,14 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 	return nil, linux.EBADF
 }
 
-func (h *fakeHost) HasLeft(t *Task, _ uint64) bool                 { return h.left[t.TID] }
-func (h *fakeHost) Segment(*Task, int32) (*mm.File, uint32, error) { return nil, 0, linux.EINVAL }
+func (h *fakeHost) HasLeft(t *Task, _ uint64) bool { return h.left[t.TID] }
+func (h *fakeHost) Segment(*Task, int32) (*mm.File, uint32, error) {
+	if h.segment == nil {
+		return nil, 0, linux.EINVAL
+	}
+	f := *h.segment
+	return &f, h.allowed, nil
+}
 
 func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
 	if h.hides {
@@ -51,9 +60,17 @@ func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
 	return procmaps.Parse([]byte(text))
 }
 
+type fakeLimits = limits.Rlimits
+
+// limit has change applied to the limits that the host shows.
+func (h *fakeHost) limit(change func(*fakeLimits)) { h.limited = change }
+
 func (h *fakeHost) Limits(*Task) (limits.Rlimits, error) {
 	l := limits.Unlimited()
 	l.Stack = 8 << 20
+	if h.limited != nil {
+		h.limited(&l)
+	}
 	return l, nil
 }
 

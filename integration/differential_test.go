@@ -4,10 +4,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // How much TestDifferential does:
@@ -187,4 +190,55 @@ func (d *diffRun) shorten(t *testing.T, calls int, last outcome) (int, string, o
 		}
 	}
 	return calls, strings.Join(skip, ","), last
+}
+
+// TestLimitFromOutside: prlimit(2) by somebody outside of the sandbox takes effect at the next call,
+// also in those whose end runsbx does not see (brk).
+func TestLimitFromOutside(t *testing.T) {
+	t.Parallel()
+	need(t, "gcc")
+	limited := guest(t, "limited")
+	for name, prefix := range map[string][]string{
+		"natively": nil, "sandboxed": {runsbx, "run", "--unconfined", "--verify", "every", "--"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			argv := append(append([]string(nil), prefix...), limited)
+			cmd := exec.Command(argv[0], argv[1:]...)
+			cmd.Stderr = os.Stderr
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer cmd.Wait()
+			defer in.Close()
+			var pid int
+			var got string
+			if _, err := fmt.Fscanln(out, &pid); err != nil {
+				t.Fatal(err)
+			}
+			for i, want := range []string{"brk=0,mmap=0", "brk=-1,mmap=-1", "brk=0,mmap=0"} {
+				var l unix.Rlimit
+				if err := unix.Prlimit(pid, unix.RLIMIT_AS, nil, &l); err != nil {
+					t.Fatal(err)
+				}
+				if l.Cur = l.Max; i == 1 {
+					l.Cur = 1 << 20
+				}
+				if err := unix.Prlimit(pid, unix.RLIMIT_AS, &l, nil); err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintln(in)
+				if _, err := fmt.Fscanln(out, &got); err != nil || got != want {
+					t.Errorf("step %d: %q, want %q (%v)", i, got, want, err)
+				}
+			}
+		})
+	}
 }

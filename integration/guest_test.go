@@ -32,6 +32,7 @@ var guestPrograms = []struct {
 	{name: "clone3", want: "ticks 1, bad 0"},
 	{name: "pidfdwait", want: "missed 0"},
 	{name: "pmadvise", want: "a hole at first: -1 Cannot allocate memory"},
+	{name: "waiting", want: "epoll_wait 0, semtimedop 0, sigtimedwait 0", verify: "exit"},
 	{name: "ownfilter", want: "mremap: Function not implemented\nshmat: Device or resource busy"},
 }
 

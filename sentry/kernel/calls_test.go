@@ -124,7 +124,7 @@ func TestAdoption(t *testing.T) {
 		t.Run(x.name, func(t *testing.T) {
 			k, task, h := bootArea(t)
 			k.cfg.DefaultHuge = hostarch.HugePageSize
-			h.segments = map[int32]*mm.File{1: segment}
+			h.segments, h.allowed = map[int32]*mm.File{1: segment}, 7
 			decide(t, k, task, x.call)
 			h.maps[task.TID] = x.maps + image
 			if _, drift, err := k.Complete(task, x.ret); drift != nil || err != nil {
@@ -134,24 +134,6 @@ func TestAdoption(t *testing.T) {
 				t.Errorf("list %q, want %q", got, x.list)
 			}
 		})
-	}
-}
-
-// TestLimitsFromOutside: anybody may change a process's limits at any time, and they bind its next call.
-func TestLimitsFromOutside(t *testing.T) {
-	k, task, h := bootArea(t)
-	for _, x := range []struct {
-		as   uint64
-		want linux.Errno
-	}{{0, 0}, {0x1000, linux.ENOMEM}, {0, 0}} {
-		h.as = x.as
-		v := decide(t, k, task, mmapCall(0x1000))
-		if v.Result.Errno != x.want || x.want != 0 && v.Result.Refusal.Limit != x.as {
-			t.Errorf("limit %#x: %+v", x.as, v.Result)
-		}
-		if _, drift, err := k.Complete(task, v.Result.Value()); drift != nil || err != nil {
-			t.Fatalf("drift %v, error %v", drift, err)
-		}
 	}
 }
 

@@ -30,7 +30,8 @@ type fakeHost struct {
 	ranges []hostarch.AddrRange // of process_madvise
 
 	segments map[int32]*mm.File
-	as       uint64       // RLIMIT_AS; 0 is none
+	allowed  uint32 // what of rwx they permit
+	limited  func(*limits.Rlimits)
 	left     map[int]bool // threads that are known to wait in another call than their last decided one
 }
 
@@ -44,10 +45,11 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 func (h *fakeHost) HasLeft(t *Task, _ uint64) bool { return h.left[t.TID] }
 
 func (h *fakeHost) Segment(_ *Task, id int32) (Segment, error) {
-	if f := h.segments[id]; f != nil {
-		return Segment{File: f, Allowed: 7}, nil
+	if h.segments[id] == nil {
+		return Segment{}, linux.EINVAL
 	}
-	return Segment{}, linux.EINVAL
+	f := *h.segments[id]
+	return Segment{File: &f, Allowed: h.allowed}, nil
 }
 
 func (h *fakeHost) Ranges(*Task, hostarch.Addr, uint64) ([]hostarch.AddrRange, error) {
@@ -68,8 +70,8 @@ func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
 func (h *fakeHost) Limits(*Task) (limits.Rlimits, error) {
 	l := limits.Unlimited()
 	l.Stack = 8 << 20
-	if h.as != 0 {
-		l.AS = h.as
+	if h.limited != nil {
+		h.limited(&l)
 	}
 	return l, nil
 }
@@ -483,7 +485,7 @@ func TestDriftExplains(t *testing.T) {
 
 // A segment that cannot be known before it is attached, since it may be one of huge pages, is taken
 // over from the kernel's list, and detached whole.
-func TestHugeSegment(t *testing.T) {
+func TestUnknownSegment(t *testing.T) {
 	k, task, h := boot(t)
 	v := decide(t, k, task, Call{Nr: linux.SYS_SHMAT, Observable: true, Args: [6]uint64{7}})
 	if v.Kind != Observe || !v.Result.Unsure {

@@ -64,9 +64,9 @@ func TestDifferential(t *testing.T) {
 		}
 	}
 	if calls == 0 {
-		calls = 500
+		calls = 300
 		if testing.Short() {
-			calls = 200
+			calls = 150
 		}
 	}
 	for seed := *diffFirst; seed < *diffFirst+seeds; seed++ {

@@ -194,11 +194,13 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 			return nil
 		}
 	}
-	if a := &p.call.Args; got.Errno == 0 && a[1] < 1<<63 {
-		switch p.call.Nr {
-		case linux.SYS_MBIND:
-			s.policies = append(s.policies, policyRange{hostarch.Addr(a[0]), a[1], uint32(a[2]) == 0})
-		case linux.SYS_SET_MEMPOLICY_HOME_NODE:
+	if a := &p.call.Args; a[1] < 1<<63 {
+		switch {
+		case p.call.Nr == linux.SYS_MBIND && (got.Errno == 0 || got.Errno == linux.EIO || got.Errno == linux.ENOMEM):
+			// Pages that could not be moved, or a VMA that could not be split, come after policies
+			// that were set.
+			s.policies = append(s.policies, policyRange{hostarch.Addr(a[0]), a[1], got.Errno == 0 && uint32(a[2]) == 0})
+		case p.call.Nr == linux.SYS_SET_MEMPOLICY_HOME_NODE && got.Errno == 0:
 			s.policies = append(s.policies, policyRange{hostarch.Addr(a[0]), a[1], false})
 		}
 	}

@@ -133,9 +133,8 @@ func (m *MemoryManager) thpArea(q areaRequest) area {
 	off := q.pgoff << hostarch.PageShift
 	end, firstHuge := off+q.length, (off+size-1)&^uint64(size-1)
 	padded := q.length + size
-	// The kernel computes with signed offsets (loff_t).
-	if int64(end) <= int64(firstHuge) || end-firstHuge < size ||
-		padded < q.length || int64(off+padded) < int64(off) {
+	// The kernel's offsets are signed (loff_t), but what they are added to or compared with is not.
+	if int64(end) <= int64(firstHuge) || end-firstHuge < size || padded < q.length || off+padded < off {
 		return m.search(q)
 	}
 	pq := q

@@ -131,6 +131,20 @@ func TestGiganticPages(t *testing.T) {
 	}
 }
 
+// At the largest offsets of a file its end overflows a signed number: the search for a place for huge
+// pages goes on all the same (__thp_get_unmapped_area).
+func TestLastOffsetIsAligned(t *testing.T) {
+	cfg := coreConfig()
+	cfg.THP = true
+	m, c := newCore(t, cfg)
+	f := &File{Kind: Regular, Dev: 1, Ino: 2, Readable: true, THPArea: true}
+	const offset = 1<<63 - 2*pg
+	res := m.MMap(c, MMapArgs{Length: pg, Prot: 1, Flags: linux.MAP_SHARED, File: f, Offset: offset})
+	if res.Errno != 0 || (uint64(res.Addr)-offset)%(2<<20) != 0 {
+		t.Errorf("%+v", res)
+	}
+}
+
 // A policy that is known to be there, but not which, keeps neighbours apart in the model; in the
 // kernel they may be one.
 func TestUnknownPolicy(t *testing.T) {

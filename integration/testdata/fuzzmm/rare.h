@@ -176,7 +176,7 @@ static void doOther(struct ctx *c)
 		DO3(c, msync, a, l, one(r, 20) ? 1UL << 32 : upto(r, 9));
 		break;
 	case 2:
-		if (safe(a, l) && !c->hi)
+		if (safe(a, l) && !c->hi && l < GB) // it populates
 			DO5(c, remap_file_pages, a, l, maybe(r, 20, 1), upto(r, 6), maybe(r, 4, MAP_NONBLOCK));
 		break;
 	case 3:

@@ -28,7 +28,7 @@ import (
 var notified = [...]uint64{
 	linux.SYS_MUNMAP, linux.SYS_MPROTECT, linux.SYS_BRK,
 	linux.SYS_MLOCK, linux.SYS_MLOCK2, linux.SYS_MUNLOCK, linux.SYS_MLOCKALL, linux.SYS_MUNLOCKALL,
-	linux.SYS_MSYNC, linux.SYS_SHMDT, linux.SYS_MSEAL,
+	linux.SYS_MSYNC, linux.SYS_MSEAL,
 }
 
 // notifiedByArgument calls are notified for some values of an argument only.
@@ -40,7 +40,7 @@ func neverInterrupted() []uint64 { return append(notified[:], notifiedByArgument
 // stopped calls are decided at a ptrace stop, and their outcome is observed.
 var stopped = [...]uint64{
 	linux.SYS_MMAP, linux.SYS_MREMAP, linux.SYS_PKEY_MPROTECT, linux.SYS_REMAP_FILE_PAGES,
-	linux.SYS_SHMAT, linux.SYS_MAP_SHADOW_STACK, linux.SYS_IO_SETUP, linux.SYS_IO_DESTROY,
+	linux.SYS_SHMAT, linux.SYS_SHMDT, linux.SYS_MAP_SHADOW_STACK, linux.SYS_IO_SETUP, linux.SYS_IO_DESTROY,
 	linux.SYS_MBIND, linux.SYS_SET_MEMPOLICY_HOME_NODE,
 	linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64,
 }

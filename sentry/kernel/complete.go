@@ -199,9 +199,9 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 		case p.call.Nr == linux.SYS_MBIND && (got.Errno == 0 || got.Errno == linux.EIO || got.Errno == linux.ENOMEM):
 			// Pages that could not be moved, or a VMA that could not be split, come after policies
 			// that were set.
-			s.policies = append(s.policies, policyRange{hostarch.Addr(a[0]), a[1], got.Errno == 0 && uint32(a[2]) == 0})
+			s.policies = append(s.policies, policyRange{addr: hostarch.Addr(a[0]), length: a[1], none: got.Errno == 0 && uint32(a[2]) == 0})
 		case p.call.Nr == linux.SYS_SET_MEMPOLICY_HOME_NODE && got.Errno == 0:
-			s.policies = append(s.policies, policyRange{hostarch.Addr(a[0]), a[1], false})
+			s.policies = append(s.policies, policyRange{addr: hostarch.Addr(a[0]), length: a[1], home: true})
 		}
 	}
 	// Whatever it did, the kernel's list says.
@@ -313,7 +313,11 @@ func (k *Kernel) reconcile(t *Task) error {
 func (s *space) takeOver(entries []procmaps.Entry) {
 	s.mm.Reconcile(entries)
 	for _, p := range s.policies {
-		s.mm.AdoptPolicy(p.addr, p.length, p.none)
+		if p.home {
+			s.mm.AdoptHomeNode(p.addr, p.length)
+		} else {
+			s.mm.AdoptPolicy(p.addr, p.length, p.none)
+		}
 	}
 	s.policies = s.policies[:0]
 	s.dirty = false

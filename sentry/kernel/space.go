@@ -33,11 +33,11 @@ type space struct {
 	dirty    bool // a call ended in a way that the model cannot know: adopt the kernel's list
 }
 
-// policyRange is a range that got a NUMA policy, or lost it.
+// policyRange is a range that got a NUMA policy, or lost it (none), or whose policies got a home node.
 type policyRange struct {
-	addr   hostarch.Addr
-	length uint64
-	none   bool
+	addr       hostarch.Addr
+	length     uint64
+	none, home bool
 }
 
 // pending is what is remembered of a call from Decide to its end.

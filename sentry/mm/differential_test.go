@@ -163,3 +163,20 @@ func TestUnknownPolicy(t *testing.T) {
 		t.Errorf("they were not merged: %s", m.show())
 	}
 }
+
+// A home node is given to policies that are there; memory without one stays apart from them.
+func TestUnknownHomeNode(t *testing.T) {
+	m, c := newCore(t, coreConfig())
+	m.MMap(c, MMapArgs{Addr: at(0), Length: 4 * pg, Prot: 1, Flags: linux.MAP_SHARED | linux.MAP_ANONYMOUS | linux.MAP_FIXED})
+	mprotectOp(at(2), 2, rw)(m, c)
+	m.AdoptPolicy(at(0), 2*pg, false)
+	_, before, _ := m.Find(at(0))
+	m.AdoptHomeNode(at(0), 4*pg)
+	if _, v, _ := m.Find(at(0)); v.Rare == nil || v.Rare.Policy == before.Rare.Policy {
+		t.Error("the policy is still the old one")
+	}
+	mprotectOp(at(2), 2, 1)(m, c)
+	if seg, _ := m.vmas.At(uint64(at(0))); seg.End != uint64(at(2)) {
+		t.Errorf("they were merged: %s", m.show())
+	}
+}

@@ -115,16 +115,36 @@ func (m *MemoryManager) mbind(c *Caller, addr hostarch.Addr, length, mode, polic
 // for none, the default.
 func (m *MemoryManager) AdoptPolicy(addr hostarch.Addr, length uint64, none bool) {
 	m.ops++
-	start, end, policy := uint64(addr), uint64(addr)+hostarch.PageAlign(length), unknownPolicy|uint64(m.ops)
+	policy := unknownPolicy | uint64(m.ops)
 	if none {
 		policy = 0
 	}
+	m.adoptPolicies(addr, length, func(uint64) uint64 { return policy })
+}
+
+// AdoptHomeNode records that the host gave a home node to the policies in the range, whose boundaries
+// were taken over from its list. What has no policy is passed over, and what had different ones still
+// has.
+func (m *MemoryManager) AdoptHomeNode(addr hostarch.Addr, length uint64) {
+	renamed := map[uint64]uint64{0: 0}
+	m.adoptPolicies(addr, length, func(old uint64) uint64 {
+		if _, ok := renamed[old]; !ok {
+			m.ops++
+			renamed[old] = unknownPolicy | uint64(m.ops)
+		}
+		return renamed[old]
+	})
+}
+
+// adoptPolicies changes the policies of the VMAs that lie in the range. Nothing is split or merged.
+func (m *MemoryManager) adoptPolicies(addr hostarch.Addr, length uint64, change func(old uint64) uint64) {
+	start, end := uint64(addr), uint64(addr)+hostarch.PageAlign(length)
 	for seg, ok := m.vmas.Find(start); ok && seg.End <= end; seg, ok = m.vmas.Find(seg.End) {
 		if seg.Start < start || seg.Value.special() != "" {
 			continue
 		}
 		v := seg.Value
-		v.Rare = v.Rare.with(func(r *Rare) { r.Policy = policy })
+		v.Rare = v.Rare.with(func(r *Rare) { r.Policy = change(r.Policy) })
 		m.vmas.Update(seg.Start, seg.Start, seg.End, v)
 		m.loose = true
 	}

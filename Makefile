@@ -54,13 +54,14 @@ lint: ## go vet, gofmt, and that the pure packages build anywhere
 # The dice are thrown here alone: in `make test` the same commit always makes the same random calls. Each
 # command is printed with its seed, and fails again with it. Inputs are made smaller in a few steps only: that
 # would otherwise take nearly all of FUZZTIME.
-fuzz: deps ## fuzz for FUZZTIME (30s) each, and make random calls with new seeds
+fuzz: deps build ## fuzz for FUZZTIME (30s) each, and make random calls with new seeds
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | sort | while read -r file name; do \
 		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$(dirname "$$file")" || exit 1; done
 	@seed=$$(od -An -N3 -tu4 /dev/urandom | tr -d ' '); set -ex; \
 		$(GO) test -count=1 -timeout 0 ./sentry/segment ./sentry/mm -run '^Test(Model|Pages|CoreProperties)$$' -rapid.seed=$$seed -rapid.checks=$(FUZZCHECKS); \
 		$(GO) test -count=1 -timeout 0 ./sentry/mm -run '^TestCampaign$$' -v -first $$seed -ops $(FUZZOPS); \
-		$(GO) test -count=1 -timeout 0 ./sentry/mm/difftest -seeds $(FUZZSEEDS) -calls 3000 -first $$seed
+		$(GO) test -count=1 -timeout 0 ./sentry/mm/difftest -seeds $(FUZZSEEDS) -calls 3000 -first $$seed; \
+		RUNSBX_BIN=$(CURDIR)/bin/runsbx $(GO) test -count=1 -timeout 0 ./integration -run '^TestDifferential$$' -seeds $(FUZZSEEDS) -calls 3000 -first $$seed
 
 deps: ## install what building needs, where it is missing
 	@.ci/deps required $(BUILD_PACKAGES)

@@ -113,16 +113,33 @@ func (k *Kernel) shmat(t *Task, c *Call) (mm.Result, error) {
 		return mm.Result{Errno: linux.EACCES}, nil // ipcperms
 	}
 	seg, size := found.File, k.hugeSegments[id]
-	if size == 0 && found.MayBeHuge {
-		return mm.Result{Unsure: true}, nil // nothing tells before it is attached
+	t.call.segment = seg
+	if t.call.unseen = size == 0 && found.MayBeHuge; t.call.unseen {
+		return mm.Result{Unsure: true}, nil
 	}
 	if size != 0 {
-		seg.Kind, seg.HugeSize, seg.Name = mm.Hugetlb, size, mm.HugeSegmentName
-		seg.Size = (seg.Size + size - 1) &^ (size - 1)
-		seg.Dev, seg.Ino = 0, 0 // it is on a filesystem of its own
+		makeHuge(seg, size)
 	}
-	t.call.segment = seg
 	return t.space.mm.ShmAt(&t.Group.caller, seg, addr, flags), nil
+}
+
+// makeHuge makes a segment one of huge pages of that size.
+func makeHuge(seg *mm.File, size uint64) {
+	seg.Kind, seg.HugeSize, seg.Name = mm.Hugetlb, size, mm.HugeSegmentName
+	seg.Size = (seg.Size + size - 1) &^ (size - 1)
+	seg.Dev, seg.Ino = 0, 0 // it is on a filesystem of its own
+}
+
+// lookAtSegment finds out from where it lies whether the segment that t has attached at addr is one of
+// huge pages.
+func (k *Kernel) lookAtSegment(t *Task, addr hostarch.Addr) error {
+	entries, err := k.maps(t)
+	for i := range entries {
+		if e := &entries[i]; e.Range.Start == addr && e.Dev() != t.call.segment.Dev {
+			makeHuge(t.call.segment, max(k.cfg.DefaultHuge, hostarch.HugePageSize))
+		}
+	}
+	return err
 }
 
 // processMAdvise looks up what a process_madvise is about to advise. It stays the host's to answer,

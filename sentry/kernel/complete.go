@@ -190,6 +190,11 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 		// What was there may be gone already, as with a fixed mapping.
 	case linux.SYS_SHMAT:
 		if got.Errno == 0 && p.segment != nil {
+			if p.unseen {
+				if err := k.lookAtSegment(t, got.Addr); err != nil || s.hidden {
+					return err
+				}
+			}
 			m.AdoptShmAt(g, p.segment, got.Addr, uint64(int32(p.call.Args[2])))
 			return nil
 		}

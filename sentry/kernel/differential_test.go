@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -122,5 +123,30 @@ func TestHugeSegment(t *testing.T) {
 	v := decide(t, k, task, Call{Nr: linux.SYS_SHMAT, Args: [6]uint64{3}, Observable: true})
 	if !v.Result.Unsure {
 		t.Errorf("%+v", v)
+	}
+}
+
+// Where there are huge pages, only the list tells whether a segment is of them, once it is attached; what
+// the list does not show, such as that it was attached read-only, is known all the same.
+func TestSegmentThatMayBeHuge(t *testing.T) {
+	const at = top - 0x200000
+	for dev, want := range map[string]mm.FileKind{"00:01": mm.SysV, "00:0f": mm.Hugetlb} {
+		k, task, h := boot(t)
+		h.segments, h.allowed, h.mayBeHuge = map[int32]*mm.File{3: {Kind: mm.SysV, Dev: 1, Ino: 3, Size: 0x200000}}, 7, true
+		attach := Call{Nr: linux.SYS_SHMAT, Args: [6]uint64{3, 0, linux.SHM_RDONLY}, Observable: true}
+		if v := decide(t, k, task, attach); !v.Result.Unsure {
+			t.Fatalf("%+v", v)
+		}
+		h.maps[100] = strings.Replace(image, "7ffff7ffd000-", fmt.Sprintf("%x-7ffff7ffd000 r--s 00000000 %s 3 /SYSV00000000 (deleted)\n7ffff7ffd000-", uint64(at), dev), 1)
+		if _, drift, err := k.Complete(task, at); drift != nil || err != nil {
+			t.Fatal(drift, err)
+		}
+		_, v, ok := task.MM().Find(at)
+		if !ok || v.File.Kind != want || v.Flags&mm.VM_MAYWRITE != 0 {
+			t.Errorf("device %s: %+v", dev, v)
+		}
+		if v := decide(t, k, task, Call{Nr: linux.SYS_MPROTECT, Args: [6]uint64{at, 0x200000, 3}}); v.Result.Errno != linux.EACCES {
+			t.Errorf("device %s: it may be written: %+v", dev, v)
+		}
 	}
 }

@@ -29,10 +29,11 @@ type fakeHost struct {
 	files  map[int32]*mm.File
 	ranges []hostarch.AddrRange // of process_madvise
 
-	segments map[int32]*mm.File
-	allowed  uint32 // what of rwx they permit
-	limited  func(*limits.Rlimits)
-	left     map[int]bool // threads that are known to wait in another call than their last decided one
+	segments  map[int32]*mm.File
+	allowed   uint32 // what of rwx they permit
+	mayBeHuge bool
+	limited   func(*limits.Rlimits)
+	left      map[int]bool // threads that are known to wait in another call than their last decided one
 }
 
 func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
@@ -49,7 +50,7 @@ func (h *fakeHost) Segment(_ *Task, id int32) (Segment, error) {
 		return Segment{}, linux.EINVAL
 	}
 	f := *h.segments[id]
-	return Segment{File: &f, Allowed: h.allowed}, nil
+	return Segment{File: &f, Allowed: h.allowed, MayBeHuge: h.mayBeHuge}, nil
 }
 
 func (h *fakeHost) Ranges(*Task, hostarch.Addr, uint64) ([]hostarch.AddrRange, error) {

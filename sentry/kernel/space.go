@@ -49,6 +49,7 @@ type pending struct {
 	undo     mm.Snapshot
 	mmap     mm.MMapArgs
 	segment  *mm.File
+	unseen   bool // whether the segment is one of huge pages only shows once it is attached
 	advised  []hostarch.AddrRange
 }
 

@@ -63,6 +63,16 @@ func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 	defer k.wakeAll(s)
 	got := ValueResult(ret)
 	switch {
+	case got.Errno.Restarts():
+		// A signal, perhaps only the stop by which the engine proves things, interrupted it (mremap
+		// and madvise of memory that KSM has merged, unmerge_ksm_pages). It is going to begin again,
+		// and to be decided anew.
+		s.mm.Restore(p.undo)
+		s.dirty = true
+		if s.quiet(t) {
+			return got, nil, k.reconcile(t)
+		}
+		return got, nil, nil
 	case p.result.Unsure:
 		return got, nil, k.adopt(t, got)
 	case p.result.Errno == got.Errno && (got.Errno != 0 || p.result.Addr == got.Addr):

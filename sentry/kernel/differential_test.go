@@ -150,3 +150,17 @@ func TestSegmentThatMayBeHuge(t *testing.T) {
 		}
 	}
 }
+
+// A call that a signal interrupts so that it begins again is no answer: it is decided anew.
+func TestInterruptedCallBeginsAgain(t *testing.T) {
+	k, task, _ := boot(t)
+	before := task.MM().Totals()
+	v := decide(t, k, task, mmapCall(0x1000))
+	got, drift, err := k.Complete(task, -int64(linux.ERESTARTSYS))
+	if drift != nil || err != nil || !got.Errno.Restarts() || task.MM().Totals() != before {
+		t.Fatalf("%+v, drift %v, error %v", got, drift, err)
+	}
+	if w := decide(t, k, task, mmapCall(0x1000)); w.Result.Addr != v.Result.Addr {
+		t.Errorf("%+v, and then %+v", v, w)
+	}
+}

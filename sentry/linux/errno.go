@@ -140,6 +140,32 @@ const (
 	EFTYPE          Errno = 134
 )
 
+// Numbers that only a tracer sees (include/linux/errno.h): a signal has interrupted the call, which
+// begins again, or answers EINTR when a handler is run that does not want that.
+const (
+	ERESTARTSYS           Errno = 512
+	ERESTARTNOINTR        Errno = 513
+	ERESTARTNOHAND        Errno = 514
+	ERESTART_RESTARTBLOCK Errno = 516
+)
+
+// Restarts reports whether e says that the call is going to begin again.
+func (e Errno) Restarts() bool { return e.restart() != "" }
+
+func (e Errno) restart() string {
+	switch e {
+	case ERESTARTSYS:
+		return "ERESTARTSYS"
+	case ERESTARTNOINTR:
+		return "ERESTARTNOINTR"
+	case ERESTARTNOHAND:
+		return "ERESTARTNOHAND"
+	case ERESTART_RESTARTBLOCK:
+		return "ERESTART_RESTARTBLOCK"
+	}
+	return ""
+}
+
 // Error returns the number's symbolic name and meaning.
 func (e Errno) Error() string {
 	if int(e) < len(errnos) && errnos[e].name != "" {
@@ -155,6 +181,9 @@ func (e Errno) Name() string {
 	}
 	if int(e) < len(errnos) && errnos[e].name != "" {
 		return errnos[e].name
+	}
+	if name := e.restart(); name != "" {
+		return name
 	}
 	return "errno_" + utoa(uint64(e))
 }

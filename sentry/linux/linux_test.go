@@ -16,6 +16,8 @@ func TestSyscallName(t *testing.T) {
 func TestErrno(t *testing.T) {
 	for e, want := range map[Errno]string{
 		0: "", ENOMEM: "ENOMEM", EOPNOTSUPP: "EOPNOTSUPP", 4000: "errno_4000",
+		ERESTARTSYS: "ERESTARTSYS", ERESTARTNOINTR: "ERESTARTNOINTR", ERESTARTNOHAND: "ERESTARTNOHAND",
+		ERESTART_RESTARTBLOCK: "ERESTART_RESTARTBLOCK", 515: "errno_515",
 	} {
 		if got := e.Name(); got != want {
 			t.Errorf("%d: %q, want %q", uint16(e), got, want)

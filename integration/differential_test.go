@@ -103,10 +103,23 @@ func newDiffRun(t *testing.T, features, seed string, asUser bool, flags []string
 	}
 	d := &diffRun{dir: base(t), seed: seed, features: features, shm: shm, exe: guest(t, "fuzzmm", flags...)}
 	d.asUser, d.verify = asUser, *diffVerify
-	if os.Getuid() == 0 && !asUser {
-		d.wrap = []string{"unshare", "--ipc", "--"} // which removes the segments in the end
+	if d.ownIPC = os.Getuid() == 0; !d.ownIPC {
+		d.features = strings.ReplaceAll(d.features, "S", "") // segments would be left behind
+	}
+	if hugePages(t) {
+		d.features += "H"
 	}
 	return d
+}
+
+// hugePages reports whether the machine has huge pages: then it is a matter of chance who gets them.
+func hugePages(t *testing.T) bool {
+	t.Helper()
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return !strings.Contains(string(b), "\nHugetlb:               0 kB")
 }
 
 // outcome is what came of both runs.

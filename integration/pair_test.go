@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,8 @@ type program struct {
 	wrap []string
 	// asUser runs all of it as nobody, without capabilities.
 	asUser bool
+	// ownIPC gives it System V objects of its own, which go when it ends; it takes root.
+	ownIPC bool
 
 	flags  []string // for runsbx run
 	verify string   // "every" unless given
@@ -103,7 +106,7 @@ func (p program) runsbxArgs(reportFile string) []string {
 func (p program) run(t *testing.T, dir string, prefix []string) result {
 	t.Helper()
 	work := p.workDir(t, dir)
-	argv := append(append(append(p.userPrefix(t), p.wrap...), prefix...), p.argv...)
+	argv := slices.Concat(p.userPrefix(t), p.wrap, prefix, p.argv)
 	return runBounded(t, argv, work, p.environment(work), p.stdin, p.guard)
 }
 
@@ -146,13 +149,15 @@ func (p program) environment(work string) []string {
 const nobody = "65534"
 
 func (p program) userPrefix(t *testing.T) []string {
-	if !p.asUser || os.Getuid() != 0 {
-		return nil
+	var prefix []string
+	if p.ownIPC {
+		prefix = append(prefix, lookTool("unshare"), "--ipc", "--")
 	}
-	return []string{
-		lookTool("setpriv"), "--reuid", nobody, "--regid", nobody, "--clear-groups",
-		"--bounding-set", "-all", "--inh-caps", "-all", "--",
+	if p.asUser && os.Getuid() == 0 {
+		prefix = append(prefix, lookTool("setpriv"), "--reuid", nobody, "--regid", nobody, "--clear-groups",
+			"--bounding-set", "-all", "--inh-caps", "-all", "--")
 	}
+	return prefix
 }
 
 // runBounded runs a command to its end and to the end of everything that writes to its outputs.

@@ -12,7 +12,7 @@
 //	FROM      whole lists of mappings are printed from this call on
 //	FEATURES  letters: A io_setup  B lengths of gigabytes and more  D PR_SET_DUMPABLE  F files
 //	          G touching pages  L locks  M personality and MDWE  N NUMA policies  P processes
-//	          R limits  S System V shared memory  T threads  U another user  Z mseal
+//	          H no huge pages  R limits  S System V shared memory  T threads  U another user  Z mseal
 //	          and instead of the one sequence: V as many mappings as there may be
 //	          X threads that are not serialised, each in a place of its own
 //	          h hard limits from the start

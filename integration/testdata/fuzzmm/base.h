@@ -163,3 +163,6 @@ static struct {
 } S;
 
 static int has(char f) { return strchr(S.features, f) != NULL; }
+
+// noHuge takes flags away that ask for huge pages, where there are some: who gets them is chance.
+static u64 noHuge(u64 flags, u64 huge) { return has('H') ? flags & ~huge : flags; }

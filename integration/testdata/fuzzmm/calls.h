@@ -29,6 +29,7 @@ static void doMmap(struct ctx *c)
 		flags |= maybe(r, 9, MAP_LOCKED) | maybe(r, 9, MAP_POPULATE);
 	if (one(r, 25))
 		flags |= MAP_HUGETLB | PICK(r, 0, 21UL << 26, 30UL << 26, 16UL << 26, 63UL << 26);
+	flags = noHuge(flags, MAP_HUGETLB);
 	if (addr && !one(r, 3))
 		flags |= MAP_FIXED;
 	int f = upto(r, FILES);

@@ -52,7 +52,7 @@ static void openFiles(int create)
 		static const u64 flags[] = {0, MFD_ALLOW_SEALING, MFD_ALLOW_SEALING, MFD_ALLOW_SEALING, 8 /* NOEXEC_SEAL */,
 			16 /* EXEC */, MFD_HUGETLB, MFD_HUGETLB | MFD_ALLOW_SEALING | 21 << 26};
 		static const u64 seals[] = {0, F_SEAL_WRITE, 16 /* FUTURE_WRITE */, F_SEAL_SHRINK | F_SEAL_GROW, 0, 0, 0, 16};
-		long fd = CALL(SYS_memfd_create, "fuzz", flags[i]);
+		long fd = CALL(SYS_memfd_create, "fuzz", noHuge(flags[i], MFD_HUGETLB | 63UL << 26));
 		CALL(SYS_ftruncate, fd, flags[i] & MFD_HUGETLB ? 8 * MB : 16 * PAGE);
 		if (seals[i])
 			CALL(SYS_fcntl, fd, F_ADD_SEALS, seals[i]);

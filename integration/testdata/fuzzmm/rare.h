@@ -13,6 +13,7 @@ static void doShm(struct ctx *c)
 		// Identifiers differ from run to run: a segment is printed by its place.
 		u64 size = PICK(r, 1, 5 * PAGE + 1, 100000, 2 * MB, 0, PAGE);
 		u64 flags = IPC_CREAT | PICK(r, 0600, 0600, 0666, 0400, 0) | maybe(r, 10, SHM_NORESERVE) | maybe(r, 20, SHM_HUGETLB);
+		flags = noHuge(flags, SHM_HUGETLB);
 		dec(c->out, c->at);
 		str(c->out, " shmget(");
 		hex(c->out, size), str(c->out, ", "), hex(c->out, flags), str(c->out, ")");
@@ -80,6 +81,7 @@ static void doFile(struct ctx *c)
 	default:
 		CALL(SYS_close, FD(f));
 		u64 flags = PICK(r, 0, MFD_ALLOW_SEALING, 8, 16, 24, MFD_HUGETLB, MFD_HUGETLB | 21 << 26, MFD_HUGETLB | MFD_ALLOW_SEALING, 1 << 9);
+		flags = noHuge(flags, MFD_HUGETLB | 63UL << 26);
 		long fd = DO2(c, memfd_create, "another", flags);
 		if (!failed(fd)) {
 			CALL(SYS_ftruncate, fd, flags & MFD_HUGETLB ? 8 * MB : size);

@@ -111,8 +111,12 @@ func (s *space) search(w wish) (addr uint64, ok bool) {
 // hugeAligned places what can hold a huge page so that offset and address agree in where one begins:
 // it searches for a huge page more, and goes up to the next such place in that.
 func (s *space) hugeAligned(w wish) (uint64, bool) {
+	// Near the largest offset, 2^63, the kernel's signed arithmetic overflows: a huge page that would
+	// begin there lies below everything, and so leaves much room; an end there is below everything.
 	firstHuge := (w.off + hugePages - 1) / hugePages * hugePages
-	if w.off+w.n < firstHuge+hugePages || (w.off+w.n+hugePages)*pg >= 1<<63 {
+	const tooFar = 1 << 63 / pg
+	endFar, firstFar := w.off+w.n >= tooFar, firstHuge >= tooFar
+	if endFar != firstFar && endFar || endFar == firstFar && w.off+w.n < firstHuge+hugePages {
 		return s.search(w)
 	}
 	more := w

@@ -135,7 +135,7 @@ func (p *page) fileType(flags, prot, n uint64) linux.Errno {
 	switch {
 	case f.MaxSize != 0:
 		largest = f.MaxSize
-	case f.Kind == DevZero:
+	case f.Kind == DevZero, f.Kind == Unmappable:
 		largest = 1<<64 - 1
 	}
 	if n*pg > largest || p.off > (largest-n*pg)/pg {

@@ -304,7 +304,10 @@ func (m *machine) Ranges(t *kernel.Task, addr hostarch.Addr, n uint64) ([]hostar
 	b := make([]byte, n*size)
 	got, err := unix.ProcessVMReadv(t.TID, []unix.Iovec{{Base: &b[0], Len: uint64(len(b))}},
 		[]unix.RemoteIovec{{Base: uintptr(addr), Len: len(b)}}, 0)
-	if err != nil || got != len(b) {
+	if err == nil && got != len(b) {
+		err = unix.EFAULT
+	}
+	if err != nil {
 		return nil, m.looked("process_vm_readv", t.TID, "", err)
 	}
 	ranges := make([]hostarch.AddrRange, n)

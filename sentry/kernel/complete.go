@@ -68,11 +68,7 @@ func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 		// and madvise of memory that KSM has merged, unmerge_ksm_pages). It is going to begin again,
 		// and to be decided anew.
 		s.mm.Restore(p.undo)
-		s.dirty = true
-		if s.quiet(t) {
-			return got, nil, k.reconcile(t)
-		}
-		return got, nil, nil
+		return got, nil, k.catchUp(t)
 	case p.result.Unsure:
 		return got, nil, k.adopt(t, got)
 	case p.result.Errno == got.Errno && (got.Errno != 0 || p.result.Addr == got.Addr):
@@ -83,21 +79,13 @@ func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 		if p.result.Errno == 0 {
 			s.mm.Restore(p.undo)
 		}
-		s.dirty = true
-		if s.quiet(t) {
-			return got, nil, k.reconcile(t)
-		}
-		return got, nil, nil
+		return got, nil, k.catchUp(t)
 	case p.result.Errno == 0 && hostRefuses(got.Errno):
 		// The model has no objection, but the machine is short of something. The model forgets
 		// that it had agreed; what the kernel had done by then (VMAs that were split, a gap where
 		// a fixed mapping was to be), its list says.
 		s.mm.Restore(p.undo)
-		s.dirty = true
-		if s.quiet(t) {
-			return got, nil, k.reconcile(t)
-		}
-		return got, nil, nil
+		return got, nil, k.catchUp(t)
 	}
 	if got.Errno != 0 && p.result.Errno == 0 {
 		s.mm.Restore(p.undo)
@@ -106,11 +94,7 @@ func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 		}
 	}
 	d := &Drift{Call: p.call, Model: p.result, Value: ret}
-	s.dirty = true
-	if s.quiet(t) {
-		return got, d, k.reconcile(t)
-	}
-	return got, d, nil
+	return got, d, k.catchUp(t)
 }
 
 // acrossBoundary reports whether the kernel refused an mremap because the range crosses a boundary
@@ -220,11 +204,7 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 		}
 	}
 	// Whatever it did, the kernel's list says.
-	s.dirty = true
-	if s.quiet(t) {
-		return k.reconcile(t)
-	}
-	return nil
+	return k.catchUp(t)
 }
 
 // adoptLimits reads the limits again after a call that may have changed them, its own or, with
@@ -273,11 +253,7 @@ func (k *Kernel) settleMerge(t *Task) error {
 	if !p.result.Guess && !k.fileNeighbours(t) && !s.descriptorShared(&p.call) {
 		return nil
 	}
-	s.dirty = true
-	if s.quiet(t) {
-		return k.reconcile(t)
-	}
-	return nil
+	return k.catchUp(t)
 }
 
 // fileNeighbours reports whether t's new mapping of a file lies beside one that it would be merged
@@ -311,6 +287,16 @@ func (k *Kernel) maps(t *Task) ([]procmaps.Entry, error) {
 		return nil, nil
 	}
 	return entries, err
+}
+
+// catchUp has the model take over the kernel's list: now, or before the next call that is decided while
+// no other is on its way.
+func (k *Kernel) catchUp(t *Task) error {
+	t.space.dirty = true
+	if t.space.quiet(t) {
+		return k.reconcile(t)
+	}
+	return nil
 }
 
 // reconcile makes the model equal to the kernel's own list of mappings.

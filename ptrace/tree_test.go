@@ -165,6 +165,8 @@ int main() {
 		pipe(p);
 		pid_t k = fork();
 		if (!k) {
+			// In an orphaned group, which the tests may run in, SIGTSTP would be ignored.
+			setpgid(0, 0);
 			signal(SIGCONT, cont);
 			write(p[1], "r", 1);
 			while (!conts) { void *m = mmap(0, 4096, 3, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0); munmap(m, 4096); }

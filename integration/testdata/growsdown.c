@@ -40,6 +40,12 @@ int main(void)
 	for (int i = 2; i < 40; i++)
 		if (strcmp(touch(p - i * 4096), "ok"))
 			printf("page %d faults\n", i);
+	// There is no room any more in the gap that has come down with it; below that there is.
+	for (int i = 290; i <= 300; i += 10) {
+		char *q = map(top - i * 4096, 4096, 0);
+		printf("%d pages below: there %d\n", i, q == top - i * 4096);
+		munmap(q, 4096);
+	}
 	printf("unmap the grown part %d\n", munmap(p - 39 * 4096, 20 * 4096));
 	printf("again %s\n", touch(p - 20 * 4096));
 	printf("far below %s\n", touch(p - (1 << 30)));

@@ -148,6 +148,26 @@ func TestStackIsFollowed(t *testing.T) {
 	}
 }
 
+// TestPlacedBelowStack: so is one below which something was placed: there is less room than was thought.
+func TestPlacedBelowStack(t *testing.T) {
+	k, task, h := boot(t)
+	k.cfg.StackGuardGap = 0x100000
+	stack := func(start string) string { return start + "-20008000 rw-p 00000000 00:00 0\n" }
+	h.maps[task.TID] = stack("20004000") + image
+	decide(t, k, task, call(linux.SYS_MMAP, 0x20004000, 0x4000, 3, linux.MAP_PRIVATE|linux.MAP_ANONYMOUS|linux.MAP_FIXED|linux.MAP_GROWSDOWN, ^uint64(0), 0))
+	if _, drift, err := k.Complete(task, 0x20004000); drift != nil || err != nil {
+		t.Fatal(drift, err)
+	}
+	h.maps[task.TID] = stack("20002000") + image // a fault made it grow
+	hinted := call(linux.SYS_MMAP, 0x20004000-0x100000-0x1000, 0x1000, 3, linux.MAP_PRIVATE|linux.MAP_ANONYMOUS, ^uint64(0), 0)
+	if v := decide(t, k, task, hinted); v.Result.Addr == 0x20004000-0x100000-0x1000 {
+		t.Errorf("placed at %v, in the guard gap of the stack", v.Result.Addr)
+	}
+	if r, _, ok := task.MM().Find(0x20004000); !ok || r.Start != 0x20002000 {
+		t.Errorf("the stack is %v", r)
+	}
+}
+
 // TestDriftIsAdopted: an answer that the model does not allow for is reported, and the kernel's list is right.
 func TestDriftIsAdopted(t *testing.T) {
 	k, task, h := bootArea(t)

@@ -324,23 +324,6 @@ func (s *space) takeOver(entries []procmaps.Entry) {
 	s.dirty = false
 }
 
-// followStacks takes over how far stacks have grown by page faults, which make no call.
-func (k *Kernel) followStacks(t *Task) error {
-	entries, err := k.maps(t)
-	if entries == nil {
-		return err
-	}
-	m := t.space.mm
-	for i := range entries {
-		e := &entries[i]
-		r, v, ok := m.Find(e.Range.End - 1)
-		if ok && v.Flags&mm.VM_GROWSDOWN != 0 && r.End == e.Range.End && e.Range.Start < r.Start {
-			m.ExpandStack(r.Start, e.Range.Start)
-		}
-	}
-	return nil
-}
-
 // Verify compares the model of the task's address space with the kernel's list. done is false
 // when another task's call is on its way, so that they need not agree at this moment.
 func (k *Kernel) Verify(t *Task) (d *Drift, done bool, err error) {

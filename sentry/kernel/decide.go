@@ -88,21 +88,22 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 			return Verdict{}, err
 		}
 	}
-	if !s.hidden && s.mm.NeedsStack(ext.AddrRange, &t.Group.caller) {
+	if k.needsStacks(t, &c, ext.AddrRange) {
 		if err := k.followStacks(t); err != nil {
 			return Verdict{}, err
 		}
 	}
 	t.call = pending{call: c, extent: ext}
-	if c.Observable || k.limited() {
-		t.call.undo = s.mm.Snapshot()
+	res, err := k.tryCall(t)
+	if err != nil {
+		return Verdict{}, err
 	}
-	res := mm.Result{Unsure: true}
-	if !s.hidden {
-		var err error
-		if res, err = k.apply(t, &c); errors.Is(err, ErrHidden) {
-			s.hidden, res = true, mm.Result{Unsure: true}
-		} else if err != nil {
+	if k.belowStack(t, &c, res) {
+		s.mm.Restore(t.call.undo)
+		if err := k.followStacks(t); err != nil {
+			return Verdict{}, err
+		}
+		if res, err = k.tryCall(t); err != nil {
 			return Verdict{}, err
 		}
 	}
@@ -111,8 +112,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		if changed, err := k.adoptBoundaries(t); err != nil {
 			return Verdict{}, err
 		} else if changed {
-			t.call.undo = s.mm.Snapshot()
-			if res, err = k.apply(t, &c); err != nil {
+			if res, err = k.tryCall(t); err != nil {
 				return Verdict{}, err
 			}
 		}
@@ -149,6 +149,23 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		}
 	}
 	return Verdict{Kind: Observe, Result: res}, nil
+}
+
+// tryCall decides t's call by the model as it now is.
+func (k *Kernel) tryCall(t *Task) (mm.Result, error) {
+	s, c := t.space, &t.call.call
+	if c.Observable || k.limited() {
+		t.call.undo = s.mm.Snapshot()
+	}
+	if s.hidden {
+		return mm.Result{Unsure: true}, nil
+	}
+	res, err := k.apply(t, c)
+	if errors.Is(err, ErrHidden) {
+		s.hidden = true
+		return mm.Result{Unsure: true}, nil
+	}
+	return res, err
 }
 
 // firstBusy returns the first task in the way that may still be in its call. A thread that waits in

@@ -30,7 +30,9 @@ type space struct {
 	// policies were set while other calls were on their way; they are known to the model when it is
 	// not dirty any more.
 	policies []policyRange
-	dirty    bool // a call ended in a way that the model cannot know: adopt the kernel's list
+	// stackLimit is the highest RLIMIT_STACK, in bytes, under which stacks may have grown unseen.
+	stackLimit uint64
+	dirty      bool // a call ended in a way that the model cannot know: adopt the kernel's list
 }
 
 // policyRange is a range that got a NUMA policy, or lost it (none), or whose policies got a home node.

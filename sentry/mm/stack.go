@@ -47,27 +47,45 @@ func (m *MemoryManager) NeedsStack(r hostarch.AddrRange, c *Caller) bool {
 	return m.nearLimit(r, c)
 }
 
+// StackMayReach reports whether the next VMA above end, where something was just placed, is a stack
+// that may have grown to where its guard gap comes below end without being seen: then the host may
+// have found no room there.
+//
+//	  placed          limit     start      end
+//	[--------)          |- - - -[== stack ==)
+//	        end <-guard->
+func (m *MemoryManager) StackMayReach(end hostarch.Addr, c *Caller) bool {
+	seg, ok := m.vmas.Find(uint64(end))
+	return ok && seg.Start >= uint64(end) && seg.Value.Flags&VM_GROWSDOWN != 0 &&
+		m.furthest(seg.End, uint64(m.cfg.MmapMinAddr), c) < uint64(end)
+}
+
 // lowestStart returns how low the guard gap of a stack [start, end) may have come.
 func (m *MemoryManager) lowestStart(start, end uint64, c *Caller) uint64 {
 	low := uint64(m.cfg.MmapMinAddr)
 	if prev, ok := m.vmas.Prev(start); ok {
 		low = prev.End
 	}
+	return m.furthest(end, low, c)
+}
+
+// furthest returns how low RLIMIT_STACK lets the guard gap of a stack that ends at end come, above low.
+func (m *MemoryManager) furthest(end, low uint64, c *Caller) uint64 {
 	if reach := c.Limits.Stack + m.cfg.StackGuardGap; reach >= c.Limits.Stack && reach < end-low {
-		low = end - reach
+		return end - reach
 	}
 	return low
 }
 
-// nearLimit reports whether the growth of the topmost stack, together with an operation as long
-// as r, could exceed RLIMIT_AS, or RLIMIT_MEMLOCK where the stack is locked.
+// nearLimit reports whether the growth of stacks, together with an operation as long as r, could
+// exceed RLIMIT_AS, or RLIMIT_MEMLOCK where the stack is locked.
 func (m *MemoryManager) nearLimit(r hostarch.AddrRange, c *Caller) bool {
 	if c.Limits.AS == linux.RLIM_INFINITY && (m.totals.LockedVM == 0 || c.Limits.MemLock == linux.RLIM_INFINITY) {
 		return false
 	}
 	top, ok := m.vmas.Last()
-	if !ok || top.Value.Flags&VM_GROWSDOWN == 0 {
-		return false
+	if !ok || top.Value.Flags&VM_GROWSDOWN == 0 || hostarch.Pages(top.End-top.Start) != m.totals.StackVM {
+		return m.totals.StackVM != 0 // one that is elsewhere, or several
 	}
 	grow := hostarch.Pages(top.End - m.lowestStart(top.Start, top.End, c))
 	more := grow + hostarch.Pages(r.Length())

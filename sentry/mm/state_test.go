@@ -110,9 +110,35 @@ func TestNeedsStack(t *testing.T) {
 		{"below", below(9<<20 + pg), linux.RLIM_INFINITY, false},
 		{"far from RLIMIT_AS", hostarch.Range(at(0), pg), 1 << 30, false},
 		{"near RLIMIT_AS", hostarch.Range(at(0), pg), 4 << 20, true},
+		{"far from RLIMIT_AS, but with a stack of its own", hostarch.Range(at(8), pg), 1 << 30, true},
 	} {
 		c.Limits.AS = x.as
+		if strings.HasSuffix(x.name, "of its own") {
+			mmapOp(at(2), 1, rw, fixed|linux.MAP_GROWSDOWN)(m, c)
+		}
 		if got := m.NeedsStack(x.r, c); got != x.want {
+			t.Errorf("%s: %v", x.name, got)
+		}
+	}
+}
+
+// TestStackMayReach: what was placed below a stack is safe from it where the limit keeps the stack, or
+// where something else lies between them.
+func TestStackMayReach(t *testing.T) {
+	m, c := newCore(t, coreConfig())
+	c.Limits.Stack = 8 << 20
+	for _, x := range []struct {
+		name string
+		end  hostarch.Addr
+		want bool
+	}{
+		{"below the stack and its guard gap", testStack.Start - 1<<20, true},
+		{"where the gap may come", testStack.End - 9<<20 + pg, true},
+		{"out of reach", testStack.End - 9<<20, false},
+		{"below something else", at(0), false},
+	} {
+		mmapOp(at(2), 1, rw, fixed)(m, c)
+		if got := m.StackMayReach(x.end, c); got != x.want {
 			t.Errorf("%s: %v", x.name, got)
 		}
 	}

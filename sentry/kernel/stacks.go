@@ -1,0 +1,75 @@
+package kernel
+
+import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
+)
+
+// Stacks grow by page faults, which make no call. How far they have come is looked at only where a
+// decision could depend on it: where a call names an address that a stack may have reached, where
+// limits are near, and where something is placed below a stack.
+
+// needsStacks reports whether the answer to c, which names the range r, may depend on how far stacks
+// have grown.
+func (k *Kernel) needsStacks(t *Task, c *Call, r hostarch.AddrRange) bool {
+	s := t.space
+	if s.hidden {
+		return false
+	}
+	g := t.Group.caller
+	// What grew while a limit was higher has not shrunk.
+	s.stackLimit = max(s.stackLimit, g.Limits.Stack)
+	g.Limits.Stack = s.stackLimit
+	a := &c.Args
+	switch c.Nr {
+	case linux.SYS_BRK: // a stack right above the break keeps it down
+		r = hostarch.Range(hostarch.Addr(a[0]).RoundDown(), 2*hostarch.PageSize)
+	case linux.SYS_MREMAP:
+		if a[3]&linux.MREMAP_FIXED == 0 {
+			break
+		}
+		r = hostarch.Range(hostarch.Addr(a[0]), a[1])
+		if to := hostarch.Range(hostarch.Addr(a[4]), a[2]); to.End > to.Start && s.mm.NeedsStack(to, &g) {
+			return true
+		}
+	case linux.SYS_MLOCKALL: // all that there is
+		return true
+	}
+	return r.End >= r.Start && s.mm.NeedsStack(r, &g)
+}
+
+// belowStack reports whether the call c of t placed a mapping at res.Addr where a stack may have been
+// in the way.
+func (k *Kernel) belowStack(t *Task, c *Call, res mm.Result) bool {
+	s := t.space
+	if !c.Observable || s.hidden || res.Errno != 0 || res.Unsure {
+		return false
+	}
+	switch c.Nr {
+	case linux.SYS_MMAP, linux.SYS_MREMAP, linux.SYS_SHMAT, linux.SYS_IO_SETUP:
+		g := t.Group.caller
+		g.Limits.Stack = s.stackLimit
+		r, _, ok := s.mm.Find(res.Addr)
+		return ok && s.mm.StackMayReach(r.End, &g)
+	}
+	return false
+}
+
+// followStacks takes over how far stacks have grown.
+func (k *Kernel) followStacks(t *Task) error {
+	entries, err := k.maps(t)
+	if entries == nil {
+		return err
+	}
+	s := t.space
+	s.stackLimit = t.Group.caller.Limits.Stack
+	for i := range entries {
+		e := &entries[i]
+		r, v, ok := s.mm.Find(e.Range.End - 1)
+		if ok && v.Flags&mm.VM_GROWSDOWN != 0 && r.End == e.Range.End && e.Range.Start < r.Start {
+			s.mm.ExpandStack(r.Start, e.Range.Start)
+		}
+	}
+	return nil
+}

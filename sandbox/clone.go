@@ -10,9 +10,49 @@ import (
 	"github.com/runsbx/runsbx/sentry/linux"
 )
 
+func isClone(nr uint64) bool {
+	switch nr {
+	case linux.SYS_CLONE, linux.SYS_CLONE3, linux.SYS_FORK, linux.SYS_VFORK:
+		return true
+	}
+	return false
+}
+
+// clone decides a call that makes a thread or process.
+func (s *supervisor) clone(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Action, prove int) {
+	a = plainClone(t.TID, call)
+	if a.Kind == ptrace.Return || !s.k.CountsClones() {
+		return s.orKill(a), 0
+	}
+	var flags uint64
+	switch call.Nr {
+	case linux.SYS_VFORK:
+		flags = linux.CLONE_VM | linux.CLONE_VFORK
+	case linux.SYS_CLONE:
+		flags = call.Args[0]
+	case linux.SYS_CLONE3:
+		flags = a.Args[0]
+	}
+	v, err := s.k.DecideClone(t, call.Nr, flags)
+	if err != nil {
+		s.fail(linux.SyscallName(call.Nr), t.TID, err)
+	}
+	switch v.Kind {
+	case kernel.Wait:
+		return s.orKill(ptrace.Action{Kind: ptrace.Park}), v.WaitFor
+	case kernel.Refuse:
+		s.record(t, &kernel.Call{Nr: call.Nr, Args: call.Args}, &v)
+		a = ptrace.Action{Kind: ptrace.Return, Value: v.Result.Value()}
+	}
+	return s.orKill(a), 0
+}
+
 // plainClone makes a clone with CLONE_UNTRACED, or a clone3, the clone that does the same with a
 // child that is traced. What decides is in registers then.
 func plainClone(tid int, call *ptrace.Syscall) ptrace.Action {
+	if call.Nr != linux.SYS_CLONE3 && (call.Nr != linux.SYS_CLONE || call.Args[0]&linux.CLONE_UNTRACED == 0) {
+		return ptrace.Action{Kind: ptrace.Finish}
+	}
 	a := ptrace.Action{Kind: ptrace.Rewrite, Nr: linux.SYS_CLONE, Args: call.Args}
 	if call.Nr == linux.SYS_CLONE3 {
 		var errno linux.Errno

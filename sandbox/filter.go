@@ -101,8 +101,12 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 	for op := uint64(linux.ARCH_MAP_VDSO_X32); op <= linux.ARCH_MAP_VDSO_64; op++ {
 		add(linux.SYS_ARCH_PRCTL, seccomp.Trace, 0, arg32(0, op))
 	}
-	// A segment of huge pages is told from others by nothing but the flag that it was made with.
-	add(linux.SYS_SHMGET, seccomp.Trace, 0, seccomp.Cond{Arg: 2, Op: seccomp.MaskedEqual, Mask: linux.SHM_HUGETLB, Value: linux.SHM_HUGETLB})
+	if countsMemory(p) {
+		add(linux.SYS_SHMGET, seccomp.Trace, 0) // a segment is charged from its making
+	} else {
+		// A segment of huge pages is told from others by nothing but the flag that it was made with.
+		add(linux.SYS_SHMGET, seccomp.Trace, 0, seccomp.Cond{Arg: 2, Op: seccomp.MaskedEqual, Mask: linux.SHM_HUGETLB, Value: linux.SHM_HUGETLB})
+	}
 	add(linux.SYS_IOCTL, seccomp.Errno, linux.EPERM, arg32(1, userfaultfdIOCNew))
 	// A wait that does not block stops, so that it sees every child that has ended: see
 	// ptrace's reapBefore.
@@ -113,13 +117,31 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 	add(linux.SYS_WAITID, seccomp.Trace, 0, noHang(3))
 	// A child that is not traced would run without its supervisor, and clone3's flags are in memory,
 	// where another thread could change them after the check: they are made plain clones.
-	add(linux.SYS_CLONE, seccomp.Trace, 0,
-		seccomp.Cond{Arg: 0, Op: seccomp.MaskedEqual, Mask: linux.CLONE_UNTRACED, Value: linux.CLONE_UNTRACED})
 	add(linux.SYS_CLONE3, seccomp.Trace, 0)
+	if countsClones(p) {
+		add(linux.SYS_CLONE, seccomp.Trace, 0)
+		add(linux.SYS_FORK, seccomp.Trace, 0)
+		add(linux.SYS_VFORK, seccomp.Trace, 0)
+	} else {
+		add(linux.SYS_CLONE, seccomp.Trace, 0,
+			seccomp.Cond{Arg: 0, Op: seccomp.MaskedEqual, Mask: linux.CLONE_UNTRACED, Value: linux.CLONE_UNTRACED})
+	}
 	if p.Verify != policy.VerifyOff {
 		// The old address space is compared before exec throws it away.
 		add(linux.SYS_EXECVE, seccomp.Trace, 0)
 		add(linux.SYS_EXECVEAT, seccomp.Trace, 0)
 	}
 	return f
+}
+
+// countsMemory reports whether there is a ledger (see ledgerFor).
+func countsMemory(p *policy.Policy) bool {
+	_, limited := p.Limits["commit"]
+	return limited || p.Overcommit == "never"
+}
+
+// countsClones reports whether every clone has to be decided.
+func countsClones(p *policy.Policy) bool {
+	_, limited := p.Limits["procs"]
+	return limited || countsMemory(p)
 }

@@ -321,12 +321,8 @@ func (m *machine) Ranges(t *kernel.Task, addr hostarch.Addr, n uint64) ([]hostar
 // Segment implements kernel.Host.
 func (m *machine) Segment(t *kernel.Task, id int32) (kernel.Segment, error) {
 	var none kernel.Segment
-	theirs, err := os.Readlink(procPath(t.TID, "ns/ipc"))
-	if err != nil {
-		return none, m.looked("readlink", t.TID, "ns/ipc", err)
-	}
-	if ours, err := os.Readlink("/proc/self/ns/ipc"); err != nil || ours != theirs {
-		return none, linux.EINVAL // its identifiers say nothing to us
+	if err := m.sameIPC(t); err != nil {
+		return none, err
 	}
 	var desc unix.SysvShmDesc
 	if _, err := unix.SysvShmCtl(int(id), unix.IPC_STAT, &desc); err != nil {
@@ -373,11 +369,81 @@ func ipcAllowed(p *unix.SysvIpcPerm, status string) uint32 {
 
 // hugePagesExist reports whether a pool has huge pages. Without, no segment of them can be used.
 func hugePagesExist() bool {
+	n, err := meminfo("Hugetlb")
+	return err != nil || n != 0
+}
+
+// meminfo returns a value of /proc/meminfo, in bytes.
+func meminfo(name string) (uint64, error) {
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
-		return true
+		return 0, err
 	}
-	_, b, ok := bytes.Cut(b, []byte("\nHugetlb:"))
+	_, b, _ = bytes.Cut(b, []byte("\n"+name+":"))
 	line, _, _ := bytes.Cut(b, []byte("\n"))
-	return ok && string(bytes.Fields(line)[0]) != "0"
+	fields := bytes.Fields(line)
+	if len(fields) == 0 {
+		return 0, fmt.Errorf("/proc/meminfo has no %s", name)
+	}
+	kb, err := strconv.ParseUint(string(fields[0]), 10, 64)
+	return kb << 10, err
+}
+
+// Segments implements kernel.Host.
+func (m *machine) Segments(t *kernel.Task) (map[int32]kernel.SegmentInfo, error) {
+	if t != nil {
+		if err := m.sameIPC(t); err != nil {
+			return nil, err
+		}
+	}
+	b, err := os.ReadFile("/proc/sysvipc/shm")
+	if err != nil {
+		return nil, err
+	}
+	return parseSegments(b)
+}
+
+// parseSegments parses /proc/sysvipc/shm.
+func parseSegments(b []byte) (map[int32]kernel.SegmentInfo, error) {
+	const shmid, size, cpid = 1, 3, 4 // columns
+	all := make(map[int32]kernel.SegmentInfo)
+	for i, line := range bytes.Split(bytes.TrimSpace(b), []byte("\n")) {
+		f := bytes.Fields(line)
+		if i == 0 || len(f) <= cpid {
+			continue // the heading
+		}
+		id, err := strconv.ParseInt(string(f[shmid]), 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("/proc/sysvipc/shm: %w", err)
+		}
+		bytes, err := strconv.ParseUint(string(f[size]), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("/proc/sysvipc/shm: %w", err)
+		}
+		creator, err := strconv.Atoi(string(f[cpid]))
+		if err != nil {
+			return nil, fmt.Errorf("/proc/sysvipc/shm: %w", err)
+		}
+		all[int32(id)] = kernel.SegmentInfo{Size: bytes, Creator: creator}
+	}
+	return all, nil
+}
+
+// sameIPC returns EINVAL where the task is in another IPC namespace than we are: its identifiers say
+// nothing to us.
+func (m *machine) sameIPC(t *kernel.Task) error {
+	theirs, err := os.Readlink(procPath(t.TID, "ns/ipc"))
+	if err != nil {
+		return m.looked("readlink", t.TID, "ns/ipc", err)
+	}
+	if ours, err := os.Readlink("/proc/self/ns/ipc"); err != nil || ours != theirs {
+		return linux.EINVAL
+	}
+	return nil
+}
+
+// Gone implements kernel.Host: a task without an address space has a size of 0.
+func (m *machine) Gone(t *kernel.Task) bool {
+	b, err := m.read(t.TID, "statm")
+	return errors.Is(err, kernel.ErrGone) || errors.Is(err, unix.ENOENT) || err == nil && bytes.HasPrefix(b, []byte("0 "))
 }

@@ -47,12 +47,15 @@ type CallCount struct {
 	Failed  uint64 `json:"failed"` // of these, answered with an errno
 }
 
-// Peak holds the largest values that one address space reached, in bytes; MapCount is VMAs.
+// Peak holds the largest values that one address space reached, in bytes (MapCount is VMAs), and that the
+// tree did.
 type Peak struct {
 	MapCount int    `json:"map_count"`
 	TotalVM  uint64 `json:"total_vm"`
 	DataVM   uint64 `json:"data_vm"`
 	LockedVM uint64 `json:"locked_vm"`
+	// Commit is what the whole tree had committed at most, in bytes; 0 where that was not counted.
+	Commit uint64 `json:"commit"`
 }
 
 // RefusalRecord is a call that a limit refused. Used, Wanted and Limit are bytes, or VMAs for
@@ -116,8 +119,10 @@ func (r *Report) created(flags uint64) {
 	}
 }
 
-func (r *Report) finish(status unix.WaitStatus, p kernel.Peaks, failed error) {
-	r.Peak = Peak{MapCount: p.MapCount, TotalVM: p.TotalVM, DataVM: p.DataVM, LockedVM: p.LockedVM}
+func (r *Report) finish(status unix.WaitStatus, k *kernel.Kernel, failed error) {
+	p := &k.Peaks
+	_, committed := k.Committed()
+	r.Peak = Peak{MapCount: p.MapCount, TotalVM: p.TotalVM, DataVM: p.DataVM, LockedVM: p.LockedVM, Commit: committed}
 	switch {
 	case failed != nil:
 		r.Cause, r.Failure, r.ExitCode = "runsbx", failed.Error(), -1

@@ -358,11 +358,10 @@ func TestTraceFails(t *testing.T) {
 
 func TestNotBuilt(t *testing.T) {
 	for name, p := range map[string]policy.Policy{
-		"limits":     {Limits: map[string]uint64{"commit": 1 << 30}},
-		"overcommit": {Overcommit: "never"},
-		"W^X":        {WX: policy.WXDeny},
-		"paths":      {ReadOnly: []string{"/"}},
-		"injection":  {Inject: []string{"mmap:error=ENOMEM"}},
+		"limits":    {Limits: map[string]uint64{"as": 1 << 30}},
+		"W^X":       {WX: policy.WXDeny},
+		"paths":     {ReadOnly: []string{"/"}},
+		"injection": {Inject: []string{"mmap:error=ENOMEM"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := Command("true")

@@ -70,6 +70,14 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	if n, ok := c.Policy.Limits["map-count"]; ok {
 		s.k.SetMapCount(n)
 	}
+	if n, ok := c.Policy.Limits["procs"]; ok {
+		s.k.SetTasks(n)
+	}
+	if ledger, err := ledgerFor(&c.Policy); err != nil {
+		return nil, &Error{Op: "--overcommit", Err: err}
+	} else if ledger != nil {
+		s.k.SetLedger(*ledger)
+	}
 	return s, nil
 }
 
@@ -128,8 +136,8 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 		return ptrace.Action{Kind: ptrace.Kill}, 0
 	}
 	s.k.Settle(t)
-	if call.Nr == linux.SYS_CLONE || call.Nr == linux.SYS_CLONE3 {
-		return s.orKill(plainClone(tid, call)), 0
+	if isClone(call.Nr) {
+		return s.clone(t, call)
 	}
 	if call.Nr == linux.SYS_WAIT4 || call.Nr == linux.SYS_WAITID {
 		return ptrace.Action{Kind: ptrace.Continue}, 0 // stopped for the engine's sake
@@ -179,10 +187,13 @@ func (s *supervisor) orKill(a ptrace.Action) ptrace.Action {
 func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64 {
 	s.mu.Lock()
 	defer s.unlock(0)
-	if call.Nr == linux.SYS_CLONE || call.Nr == linux.SYS_CLONE3 {
-		return ret // what it made was reported to Created
-	}
 	t := s.k.Task(tid)
+	if isClone(call.Nr) {
+		if t != nil {
+			s.k.EndClone(t) // what it made was reported to Created
+		}
+		return ret
+	}
 	if t == nil {
 		s.fail("end of a call of an unknown thread", tid, fmt.Errorf("%s", linux.SyscallName(call.Nr)))
 		return ret
@@ -214,38 +225,6 @@ func (s *supervisor) killAll() {
 	case <-s.ready:
 		s.engine.Kill()
 	default: // the engine is still starting: its next question is answered by Kill
-	}
-}
-
-// check compares the model of t's address space with the kernel's list.
-func (s *supervisor) check(t *kernel.Task) {
-	drift, done, err := s.k.Verify(t)
-	if err != nil {
-		s.fail("verify", t.TID, err)
-		return
-	}
-	if done {
-		s.report.Verified++
-	}
-	if drift != nil {
-		s.drifted(t, drift)
-	}
-}
-
-// drifted records a difference between the model and the kernel. Where verification was asked
-// for, it is a failure. A difference that comes from a setting of the machine that was changed
-// meanwhile is none: the model has taken over what the kernel says, and goes on with the new ones.
-func (s *supervisor) drifted(t *kernel.Task, d *kernel.Drift) {
-	if now, err := probeConfig(); err == nil && *now != s.probed {
-		s.log.Warn("settings have changed", "thread", t.TID, "were", s.probed, "are", *now, "seen by", d.Error())
-		s.probed = *now
-		s.k.Reconfigure(*now)
-		return
-	}
-	s.report.drift(t, d)
-	s.log.Warn("drift", "thread", t.TID, "program", t.Group.Name, "what", d.Error())
-	if s.verify != policy.VerifyOff {
-		s.fail("drift in "+t.Group.Name, t.TID, d)
 	}
 }
 
@@ -296,10 +275,17 @@ func (s *supervisor) Exec(tid, former int) {
 		}
 		s.report.created(0)
 	}
-	if _, err := s.k.Exec(tid, former); err != nil {
+	t, why, err := s.k.Exec(tid, former)
+	if err != nil {
 		s.fail("exec", tid, err)
 		s.killAll()
 		return
+	}
+	if why != nil {
+		// There is no way back from an exec, and no program yet that could be told.
+		c := kernel.Call{Nr: linux.SYS_EXECVE}
+		s.record(t, &c, &kernel.Verdict{Kind: kernel.Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}})
+		unix.Kill(tid, unix.SIGKILL)
 	}
 	s.report.Execs++
 	s.noteHidden(tid)
@@ -384,7 +370,7 @@ func (s *supervisor) finish(status unix.WaitStatus) {
 			s.failed = &Error{Op: "trace", Err: err}
 		}
 	}
-	s.report.finish(status, s.k.Peaks, s.failed)
+	s.report.finish(status, s.k, s.failed)
 }
 
 func (s *supervisor) reportCopy() *Report {

@@ -43,8 +43,11 @@ var runFlags = []flag{
 	{name: "policy", value: "FILE", usage: "a YAML policy; flags override it", set: setPolicy, built: never},
 	{name: "limit", value: "NAME=VALUE", usage: "limit commit (whole tree), as, data, stack, memlock, map-count or procs; repeatable",
 		repeat: true, set: setLimit,
-		built: func(v string) bool { return strings.HasPrefix(v, "map-count=") }},
-	{name: "overcommit", value: "MODE", usage: "heuristic, always or never", set: setOvercommit, built: never},
+		built: func(v string) bool {
+			name, _, _ := strings.Cut(v, "=")
+			return name == "commit" || name == "map-count" || name == "procs"
+		}},
+	{name: "overcommit", value: "MODE", usage: "heuristic, always or never", set: setOvercommit},
 	{name: "aslr", value: "MODE", usage: "addresses: on, off or seed=N", set: setASLR},
 	{name: "layout", value: "NAME", usage: "address search: topdown, bottomup or legacy", set: setLayout},
 	{name: "wx", value: "MODE", usage: "writable and executable memory: allow, audit or deny", set: setWX,

@@ -87,8 +87,6 @@ func (p *Policy) Check() error {
 	switch {
 	case p.unbuiltLimit() != "":
 		return missing("--limit " + p.unbuiltLimit())
-	case p.Overcommit != "":
-		return missing("overcommit modes")
 	case p.WX != WXAllow:
 		return missing("W^X")
 	case len(p.ReadWrite) > 0 || len(p.ReadOnly) > 0 || p.Net:
@@ -102,7 +100,9 @@ func (p *Policy) Check() error {
 // unbuiltLimit returns the first limit, by name, that this version does not have, or "".
 func (p *Policy) unbuiltLimit() string {
 	for _, name := range slices.Sorted(maps.Keys(p.Limits)) {
-		if name != "map-count" {
+		switch name {
+		case "commit", "map-count", "procs":
+		default:
 			return name
 		}
 	}

@@ -163,21 +163,6 @@ func (k *Kernel) adoptMAdvise(t *Task) {
 	}
 }
 
-// adoptSegment remembers a segment of huge pages: nothing else tells it from another one.
-func (k *Kernel) adoptSegment(c *Call, got mm.Result) {
-	if got.Errno != 0 {
-		return
-	}
-	if k.hugeSegments == nil {
-		k.hugeSegments = make(map[int32]uint64)
-	}
-	size := k.cfg.DefaultHuge
-	if log := c.Args[2] >> linux.MAP_HUGE_SHIFT & linux.MAP_HUGE_MASK; log != 0 { // as SHM_HUGE_SHIFT
-		size = 1 << log
-	}
-	k.hugeSegments[int32(got.Addr)] = size
-}
-
 // mlock decides the calls that lock.
 func (k *Kernel) mlock(t *Task, c *Call) mm.Result {
 	m, g, a := t.space.mm, &t.Group.caller, &c.Args

@@ -55,12 +55,20 @@ func ValueResult(ret int64) mm.Result {
 // a *Drift when the kernel's answer is not one that the model
 // allows for, and the model has then adopted the kernel's. The error is a failure of the host.
 func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
-	s, p := t.space, &t.call
+	s := t.space
 	if s.pending != t {
 		return mm.Result{}, nil, fmt.Errorf("task %d ended a call that it was not in", t.TID)
 	}
 	s.pending = nil
-	defer k.wakeAll(s)
+	res, drift, err := k.complete(t, ret)
+	k.settle(t)
+	k.recount(s)
+	k.wakeAll(s)
+	return res, drift, err
+}
+
+func (k *Kernel) complete(t *Task, ret int64) (mm.Result, *Drift, error) {
+	s, p := t.space, &t.call
 	got := ValueResult(ret)
 	switch {
 	case got.Errno.Restarts():
@@ -137,7 +145,7 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 		return k.adoptLimits(t, got)
 	}
 	if p.call.Nr == linux.SYS_SHMGET {
-		k.adoptSegment(&p.call, got)
+		k.adoptSegment(t, got)
 		return nil
 	}
 	if s.hidden {
@@ -306,6 +314,7 @@ func (k *Kernel) reconcile(t *Task) error {
 		return err
 	}
 	t.space.takeOver(entries)
+	k.recount(t.space)
 	k.note(t.space)
 	return nil
 }
@@ -337,6 +346,7 @@ func (k *Kernel) Verify(t *Task) (d *Drift, done bool, err error) {
 	}
 	if s.dirty {
 		s.takeOver(entries)
+		k.recount(s)
 		return nil, false, nil
 	}
 	diff := s.mm.Diff(entries)
@@ -344,5 +354,6 @@ func (k *Kernel) Verify(t *Task) (d *Drift, done bool, err error) {
 		return nil, true, nil
 	}
 	s.mm.Reconcile(entries)
+	k.recount(s)
 	return &Drift{Call: t.call.call, Model: t.call.result, Differs: diff}, true, nil
 }

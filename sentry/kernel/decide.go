@@ -68,9 +68,17 @@ func errnoOf(err error) (linux.Errno, error) {
 func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	k.Settle(t)
 	s := t.space
+	if s.hidden && k.ledger != nil {
+		return Verdict{}, ErrHidden // what it has cannot be counted
+	}
 	if s.pending != nil && s.pending != t {
 		s.waiters = append(s.waiters, t.TID)
 		return Verdict{Kind: Wait}, nil
+	}
+	args := c.Args
+	if c.Nr == linux.SYS_MMAP && k.never() && c.Args[3]&linux.MAP_HUGETLB == 0 {
+		// The host may be in another mode, in which it would not count such a mapping.
+		c.Args[3] &^= linux.MAP_NORESERVE
 	}
 	ext := callExtent(&c)
 	if o := k.firstBusy(func() *Task { return s.conflict(t, ext) }); o != nil {
@@ -120,13 +128,14 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	if res.Unsure && c.Observable {
 		s.mm.Restore(t.call.undo) // it may have found out half-way
 	}
-	if why := k.refusal(s, &c, ext, res); why != nil {
-		s.mm.Restore(t.call.undo)
-		return Verdict{Kind: Refuse, Result: refused(&c, res, why)}, nil
+	why := k.refusal(s, &c, ext, res)
+	if why == nil {
+		why = k.uncountable(t, &c)
+	}
+	if why != nil {
+		return k.refuse(t, why), nil
 	}
 	t.call.result = res
-	k.note(s)
-
 	if chosen := chosenRange(&c, res); chosen.Length() > 0 {
 		t.call.extent.AddrRange = chosen
 		if o := k.firstBusy(func() *Task { return s.conflict(t, t.call.extent) }); o != nil {
@@ -135,6 +144,15 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 			return Verdict{Kind: Wait, WaitFor: o.TID}, nil
 		}
 	}
+	why, busy := k.charge(t, res)
+	switch {
+	case busy != nil:
+		s.mm.Restore(t.call.undo)
+		return k.waitFor(t, busy), nil
+	case why != nil:
+		return k.refuse(t, why), nil
+	}
+	k.note(s)
 	if !c.Observable {
 		if res.Unsure || res.Guess {
 			s.dirty = true
@@ -144,9 +162,12 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	}
 	s.pending = t
 	if s.rewrite && res.Errno == 0 && !res.Unsure {
-		if args, ok := rewritten(&c, res); ok {
-			return Verdict{Kind: Rewrite, Result: res, Args: args}, nil
+		if a, ok := rewritten(&c, res); ok {
+			return Verdict{Kind: Rewrite, Result: res, Args: a}, nil
 		}
+	}
+	if c.Args != args {
+		return Verdict{Kind: Rewrite, Result: res, Args: c.Args}, nil
 	}
 	return Verdict{Kind: Observe, Result: res}, nil
 }
@@ -161,7 +182,7 @@ func (k *Kernel) tryCall(t *Task) (mm.Result, error) {
 		return mm.Result{Unsure: true}, nil
 	}
 	res, err := k.apply(t, c)
-	if errors.Is(err, ErrHidden) {
+	if errors.Is(err, ErrHidden) && k.ledger == nil {
 		s.hidden = true
 		return mm.Result{Unsure: true}, nil
 	}

@@ -29,6 +29,9 @@ type Host interface {
 	File(t *Task, fd int32) (*mm.File, error)
 	// Segment returns the System V shared memory segment with this identifier.
 	Segment(t *Task, id int32) (Segment, error)
+	// Segments returns the sizes, in bytes, and creators (process ids) of all System V segments of the
+	// task's IPC namespace; EINVAL where that is not ours. A nil task stands for our own.
+	Segments(t *Task) (map[int32]SegmentInfo, error)
 	// Ranges returns the n ranges that the task's array of struct iovec at addr names. The task may
 	// change them at any time.
 	Ranges(t *Task, addr hostarch.Addr, n uint64) ([]hostarch.AddrRange, error)
@@ -43,6 +46,8 @@ type Host interface {
 	// HasLeft reports whether the task is known to have left system call nr, which it was in at
 	// some time before: it waits in another one now. False says nothing.
 	HasLeft(t *Task, nr uint64) bool
+	// Gone reports whether the task has given up its address space: it is ending. False says nothing.
+	Gone(t *Task) bool
 	// Image returns what the task's exec placed outside the list of mappings.
 	Image(t *Task) (Image, error)
 }
@@ -61,6 +66,12 @@ type Segment struct {
 	File      *mm.File
 	Allowed   uint32 // what the task may do with it: read (4), write (2), execute (1)
 	MayBeHuge bool   // it may be one of huge pages, unless it was made before our eyes
+}
+
+// SegmentInfo is what there is to know of a segment without looking into it.
+type SegmentInfo struct {
+	Size    uint64 // bytes
+	Creator int    // process id
 }
 
 // Image is what exec sets up besides the mappings.
@@ -82,6 +93,11 @@ type Kernel struct {
 	ownMapCount bool
 	tasks       map[int]*Task
 	wake        []int // tasks whose wait is over; see TakeWakeups
+
+	maxTasks uint64               // tasks that there may be at a time; 0 is no limit
+	ledger   *limits.Ledger       // what all have committed together; nil: it is not counted
+	objects  map[*mm.File]*object // what is charged to it besides address spaces
+	segments map[int32]uint64     // and System V segments, by identifier; pages
 
 	hugeSegments map[int32]uint64 // size of the huge pages of System V segments that have them
 
@@ -132,6 +148,7 @@ type Task struct {
 	call  pending // decided, and its outcome is not known yet
 
 	personality uint64 // each thread has its own
+	cloning     bool   // it is making another task, which is not there yet
 	leaving     bool   // it is about to end
 }
 
@@ -167,6 +184,7 @@ func (k *Kernel) Start(tid int) (*Task, error) {
 
 // Clone adds the child that parent made with these clone flags (kernel_clone, copy_mm).
 func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) {
+	parent.cloning = false
 	child := &Task{TID: childTID, personality: parent.personality}
 	if flags&linux.CLONE_THREAD != 0 {
 		child.Group = parent.Group
@@ -184,6 +202,10 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 		mm: parent.space.mm.Fork(), users: 1,
 		rewrite: parent.space.rewrite, hidden: parent.space.hidden,
 	}
+	if parent.space.pending == parent {
+		k.settle(parent) // it was reserved for this
+	}
+	k.recount(child.space)
 	if parent.space.users > 1 || parent.space.dirty {
 		// Other threads' calls may have run before or after the copy was made: the child
 		// is stopped and alone in its address space, so its own list says which.
@@ -196,11 +218,12 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 }
 
 // Exec gives the task the address space of its new image (begin_new_exec), which replaces the
-// task formerly known as former: the leader's id goes to whichever thread executed.
-func (k *Kernel) Exec(tid, former int) (*Task, error) {
+// task formerly known as former: the leader's id goes to whichever thread executed. The refusal says
+// why the new image may not be: it has run nothing yet, and must not.
+func (k *Kernel) Exec(tid, former int) (*Task, *limits.Refusal, error) {
 	t := k.tasks[former]
 	if t == nil {
-		return nil, fmt.Errorf("exec of unknown task %d", former)
+		return nil, nil, fmt.Errorf("exec of unknown task %d", former)
 	}
 	k.release(t)
 	if tid != former {
@@ -212,12 +235,14 @@ func (k *Kernel) Exec(tid, former int) (*Task, error) {
 		k.tasks[tid] = t
 	}
 	t.Group.tasks = 1
-	err := k.load(t)
-	if errors.Is(err, ErrHidden) {
+	switch err := k.load(t); {
+	case errors.Is(err, ErrHidden) && k.ledger == nil:
 		t.space.hidden = true
-		err = nil
+		return t, nil, nil
+	case err != nil:
+		return nil, nil, err
 	}
-	return t, err
+	return t, k.chargeImage(t), nil
 }
 
 // load gives the task the address space that its exec has made.

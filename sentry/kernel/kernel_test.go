@@ -33,6 +33,9 @@ type fakeHost struct {
 	allowed   uint32 // what of rwx they permit
 	mayBeHuge bool
 	limited   func(*limits.Rlimits)
+	gone      map[int]bool // threads that have no address space any more
+	sysv      map[int32]SegmentInfo
+	otherIPC  bool         // the tasks are in an IPC namespace of their own
 	left      map[int]bool // threads that are known to wait in another call than their last decided one
 }
 
@@ -44,6 +47,14 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 }
 
 func (h *fakeHost) HasLeft(t *Task, _ uint64) bool { return h.left[t.TID] }
+func (h *fakeHost) Gone(t *Task) bool              { return h.gone[t.TID] }
+
+func (h *fakeHost) Segments(t *Task) (map[int32]SegmentInfo, error) {
+	if h.otherIPC && t != nil {
+		return nil, linux.EINVAL
+	}
+	return h.sysv, nil
+}
 
 func (h *fakeHost) Segment(_ *Task, id int32) (Segment, error) {
 	if h.segments[id] == nil {
@@ -100,7 +111,7 @@ func boot(t *testing.T) (*Kernel, *Task, *fakeHost) {
 	if _, err := k.Start(100); err != nil {
 		t.Fatal(err)
 	}
-	task, err := k.Exec(100, 100)
+	task, _, err := k.Exec(100, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +384,7 @@ func TestVforkShares(t *testing.T) {
 	if child.MM() != parent.MM() {
 		t.Fatal("the child has an address space of its own")
 	}
-	if _, err := k.Exec(200, 200); err != nil {
+	if _, _, err := k.Exec(200, 200); err != nil {
 		t.Fatal(err)
 	}
 	if child.MM() == parent.MM() {
@@ -388,7 +399,7 @@ func TestExecByAnotherThread(t *testing.T) {
 	k, leader, _ := boot(t)
 	clone(t, k, leader, 101, threadFlags)
 	clone(t, k, leader, 102, threadFlags)
-	got, err := k.Exec(100, 101)
+	got, _, err := k.Exec(100, 101)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,7 +416,7 @@ func TestSeededAddresses(t *testing.T) {
 		if _, err := k.Start(1); err != nil {
 			t.Fatal(err)
 		}
-		task, err := k.Exec(1, 1)
+		task, _, err := k.Exec(1, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -458,7 +469,7 @@ func TestHidden(t *testing.T) {
 		t.Error("its child is not hidden")
 	}
 	h.hides = false
-	if _, err := k.Exec(200, 200); err != nil || child.Hidden() {
+	if _, _, err := k.Exec(200, 200); err != nil || child.Hidden() {
 		t.Errorf("after exec: hidden %v, error %v", child.Hidden(), err)
 	}
 }

@@ -7,13 +7,13 @@ import (
 )
 
 // limited reports whether the sandbox has limits that the host does not enforce.
-func (k *Kernel) limited() bool { return k.ownMapCount }
+func (k *Kernel) limited() bool { return k.ownMapCount || k.ledger != nil }
 
 // refusal returns why a limit of the sandbox's own, which the host knows nothing of, refuses the
 // call; nil when none does. res is what the manager decided. Such a call is not run at all, so that
 // it changes nothing, where the kernel would have left the VMAs split or changed up to there.
 func (k *Kernel) refusal(s *space, c *Call, ext extent, res mm.Result) *limits.Refusal {
-	if !k.limited() || s.hidden {
+	if !k.ownMapCount || s.hidden {
 		return nil
 	}
 	if why := res.Refusal; why != nil && why.Resource == limits.MapCount {
@@ -26,12 +26,15 @@ func (k *Kernel) refusal(s *space, c *Call, ext extent, res mm.Result) *limits.R
 	return k.unsureMapCount(s, c, ext)
 }
 
-// refused is the answer to a call that why refuses.
-func refused(c *Call, res mm.Result, why *limits.Refusal) mm.Result {
-	if c.Nr == linux.SYS_BRK {
-		return mm.Result{Addr: res.Addr, Refusal: why} // the old break, and no errno
+// refuse is the answer to t's call, which why refuses: nothing has happened.
+func (k *Kernel) refuse(t *Task, why *limits.Refusal) Verdict {
+	m := t.space.mm
+	m.Restore(t.call.undo)
+	res := mm.Result{Errno: why.Errno, Refusal: why}
+	if t.call.call.Nr == linux.SYS_BRK {
+		res = mm.Result{Addr: m.BrkRange().End, Refusal: why} // the old break, and no errno
 	}
-	return mm.Result{Errno: why.Errno, Refusal: why}
+	return Verdict{Kind: Refuse, Result: res}
 }
 
 // unsureMapCount looks at calls that only the host decides: whether they could be granted is for the

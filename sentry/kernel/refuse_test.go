@@ -17,7 +17,7 @@ func bootWith(t *testing.T, set func(k *Kernel)) (*Kernel, *Task) {
 	if _, err := k.Start(100); err != nil {
 		t.Fatal(err)
 	}
-	task, err := k.Exec(100, 100)
+	task, _, err := k.Exec(100, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

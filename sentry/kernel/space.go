@@ -19,7 +19,8 @@ import (
 // (neighbouring, because merging looks at neighbours), and while another task's call whose outcome
 // is to be observed is not complete.
 type space struct {
-	mm      *mm.MemoryManager
+	mm *mm.MemoryManager
+	bill
 	users   int     // tasks that share it
 	leaving int     // of these, tasks that are about to end
 	flights []*Task // tasks whose call runs unobserved
@@ -44,7 +45,8 @@ type policyRange struct {
 
 // pending is what is remembered of a call from Decide to its end.
 type pending struct {
-	call     Call
+	call Call
+	debt
 	inFlight bool
 	extent   extent
 	result   mm.Result
@@ -122,6 +124,7 @@ func (s *space) land(t *Task) bool {
 // user mode, in another call, or dead.
 func (k *Kernel) Settle(t *Task) {
 	if t.space.land(t) {
+		k.settle(t)
 		k.wakeAll(t.space)
 	}
 }
@@ -144,7 +147,10 @@ func (k *Kernel) release(t *Task) {
 	if s.pending == t {
 		s.pending = nil
 	}
-	s.users--
+	k.settle(t)
+	if s.users--; s.users == 0 {
+		k.vacate(s)
+	}
 	if t.leaving {
 		s.leaving--
 		t.leaving = false

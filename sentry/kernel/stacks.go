@@ -71,5 +71,6 @@ func (k *Kernel) followStacks(t *Task) error {
 			s.mm.ExpandStack(r.Start, e.Range.Start)
 		}
 	}
+	k.recount(s)
 	return nil
 }

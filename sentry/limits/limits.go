@@ -19,11 +19,15 @@ const (
 	MemLock  Resource = "memlock"   // RLIMIT_MEMLOCK, locked bytes of one process
 	MapCount Resource = "map-count" // vm.max_map_count, VMAs of one process
 	Commit   Resource = "commit"    // committed bytes of the whole tree
+	Procs    Resource = "procs"     // tasks of the whole tree
 	Space    Resource = "space"     // no free range of addresses is left
+
+	// Uncounted is memory that cannot be counted, while there is a limit on all memory.
+	Uncounted Resource = "uncounted"
 )
 
 // Refusal says which limit refused a call and by how much. Used, Wanted and Limit are bytes,
-// except for MapCount, where they are VMAs.
+// except for MapCount, where they are VMAs, and Procs, where they are tasks.
 type Refusal struct {
 	Resource            Resource
 	Used, Wanted, Limit uint64

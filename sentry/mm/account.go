@@ -31,6 +31,12 @@ func (m *MemoryManager) account(f Flags, pages uint64) {
 	if f&VM_ACCOUNT != 0 {
 		t.Committed += pages
 	}
+	switch {
+	case f&VM_SHARED != 0:
+		t.SharedVM += pages
+	case f&VM_HUGETLB != 0:
+		t.HugeVM += pages
+	}
 	if f&VM_DONTCOPY != 0 {
 		m.dontCopy += pages
 	}

@@ -322,6 +322,9 @@ func (mp *mapping) isNewShmem() bool {
 // sharedAnonName is how the object under shared anonymous memory shows.
 const sharedAnonName = "/dev/zero (deleted)"
 
+// anonHugeName is how the object under MAP_HUGETLB shows.
+const anonHugeName = "/anon_hugepage (deleted)"
+
 // install replaces what lies in the range by the new mapping. Nothing is checked.
 func (m *MemoryManager) install(mp *mapping) {
 	m.ops++

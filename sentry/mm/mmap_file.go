@@ -126,7 +126,7 @@ func (m *MemoryManager) checkHugetlb(a *MMapArgs) linux.Errno {
 // hugetlbFile returns the object under an anonymous MAP_HUGETLB mapping (hugetlb_file_setup).
 func (m *MemoryManager) hugetlbFile(flags, length uint64) *File {
 	return &File{
-		Kind: Hugetlb, Name: "/anon_hugepage (deleted)", HugeSize: m.hugeSize(flags),
+		Kind: Hugetlb, Name: anonHugeName, HugeSize: m.hugeSize(flags),
 		Readable: true, Writable: true, Size: length,
 	}
 }

@@ -190,6 +190,11 @@ func (s *space) totals() Totals {
 		if p.is(VM_ACCOUNT) {
 			t.Committed++
 		}
+		if p.is(VM_SHARED) {
+			t.SharedVM++
+		} else if p.is(VM_HUGETLB) {
+			t.HugeVM++
+		}
 		if p.first {
 			t.MapCount++
 		}

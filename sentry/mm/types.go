@@ -201,4 +201,6 @@ type Totals struct {
 	TotalVM, LockedVM, DataVM, ExecVM, StackVM uint64
 	MapCount                                   int
 	Committed                                  uint64 // pages charged by VM_ACCOUNT (private writable)
+	SharedVM                                   uint64 // pages of VM_SHARED mappings
+	HugeVM                                     uint64 // pages of private mappings of huge pages, which Linux counts apart
 }

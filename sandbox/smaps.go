@@ -2,26 +2,27 @@ package sandbox
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/mm"
 )
 
-// accounts is what /proc/PID/smaps implies that a process is to be charged for. Amounts are pages.
-type accounts struct {
-	private uint64          // VMAs that the kernel has charged ("ac"), but for stacks
-	stacks  uint64          // stacks ("gd") that it has charged
-	huge    uint64          // private mappings of huge pages
-	shared  map[string]bool // shared anonymous memory, by inode
+// charged is a mapping in /proc/PID/smaps and what it says about what the kernel charges for it.
+type charged struct {
+	hostarch.AddrRange
+	account bool   // private memory that is charged ("ac")
+	huge    bool   // private memory of huge pages
+	object  string // inode of shared anonymous memory, or ""
 }
 
 // parseSmaps parses /proc/PID/smaps.
-func parseSmaps(b []byte) (*accounts, error) {
-	a := &accounts{shared: make(map[string]bool)}
-	var head [][]byte // the last line that begins a VMA: range, permissions, offset, device, inode, name
-	var size uint64
+func parseSmaps(b []byte) ([]charged, error) {
+	var list []charged
+	var head [][]byte // the line that begins a mapping: range, permissions, offset, device, inode, name
 	for len(b) > 0 {
 		var line []byte
 		line, b, _ = bytes.Cut(b, []byte("\n"))
@@ -30,75 +31,78 @@ func parseSmaps(b []byte) (*accounts, error) {
 		case len(f) == 0:
 		case !bytes.HasSuffix(f[0], []byte(":")):
 			head = f
-		case string(f[0]) == "Size:" && len(f) > 1:
-			kb, err := strconv.ParseUint(string(f[1]), 10, 64)
-			if err != nil {
-				return nil, fmt.Errorf("smaps: %w", err)
-			}
-			size = kb << 10 >> hostarch.PageShift
 		case string(f[0]) == "VmFlags:":
-			if len(head) < 5 {
-				return nil, fmt.Errorf("smaps: flags without a mapping")
+			c, err := chargedAs(head, f[1:])
+			if err != nil {
+				return nil, err
 			}
-			a.add(head, size, f[1:])
+			list = append(list, c)
 		}
 	}
-	return a, nil
+	return list, nil
 }
 
-// add counts a VMA of size pages with these flags.
-func (a *accounts) add(head [][]byte, size uint64, flags [][]byte) {
-	has := func(name string) bool {
-		for _, f := range flags {
-			if string(f) == name {
-				return true
-			}
-		}
-		return false
+// chargedAs returns the mapping whose lines begin with head and end with these flags.
+func chargedAs(head, flags [][]byte) (charged, error) {
+	const inode, name = 4, 5
+	var c charged
+	if len(head) <= inode {
+		return c, errors.New("smaps: flags without a mapping")
 	}
-	switch {
-	case has("sh"):
-		if len(head) > 5 && string(head[5]) == "/dev/zero" {
-			a.shared[string(head[4])] = true
+	start, end, _ := strings.Cut(string(head[0]), "-")
+	for _, x := range []struct {
+		text string
+		to   *hostarch.Addr
+	}{{start, &c.Start}, {end, &c.End}} {
+		n, err := strconv.ParseUint(x.text, 16, 64)
+		if err != nil {
+			return c, fmt.Errorf("smaps: %w", err)
 		}
-	case has("ht"):
-		a.huge += size
-	case has("ac") && has("gd"):
-		a.stacks += size
-	case has("ac"):
-		a.private += size
+		*x.to = hostarch.Addr(n)
 	}
+	has := make(map[string]bool)
+	for _, f := range flags {
+		has[string(f)] = true
+	}
+	c.account = has["ac"]
+	c.huge = has["ht"] && !has["sh"]
+	if has["sh"] && len(head) > name && string(head[name]) == "/dev/zero" {
+		c.object = string(head[inode])
+	}
+	return c, nil
 }
 
-// compare returns where the model counts otherwise. A stack may have grown since the model was told.
-func (a *accounts) compare(m *mm.MemoryManager) error {
-	var private, stacks, huge uint64
-	for r, v := range m.All() {
-		n := hostarch.Pages(r.Length())
-		switch {
-		case v.Flags&(mm.VM_ACCOUNT|mm.VM_GROWSDOWN) == mm.VM_ACCOUNT|mm.VM_GROWSDOWN:
-			stacks += n
-		case v.Flags&mm.VM_ACCOUNT != 0:
-			private += n
-		case v.Flags&(mm.VM_HUGETLB|mm.VM_SHARED) == mm.VM_HUGETLB:
-			huge += n
+// compareCharges returns where the model counts otherwise than the kernel does.
+func compareCharges(list []charged, m *mm.MemoryManager) error {
+	objects := make(map[string]bool)
+	for _, c := range list {
+		for addr := c.Start; addr < c.End; {
+			r, v, ok := m.Find(addr)
+			if !ok {
+				break // a stack that has grown since the model was told
+			}
+			account, huge := v.Flags&mm.VM_ACCOUNT != 0, v.Flags&(mm.VM_HUGETLB|mm.VM_SHARED) == mm.VM_HUGETLB
+			if account && !c.account && v.File == nil && v.Flags&mm.VM_WRITE == 0 {
+				// mprotect gives anonymous memory back that was never touched, which is not known.
+				account = false
+			}
+			if account != c.account || huge != c.huge {
+				return fmt.Errorf("%v of %v is charged (private %v, huge pages %v), and in smaps (%v, %v)", r, c.AddrRange, account, huge, c.account, c.huge)
+			}
+			addr = r.End
+		}
+		if c.object != "" {
+			objects[c.object] = true
 		}
 	}
-	objects := 0
+	known := 0
 	for f := range m.Objects() {
 		if f.Kind == mm.Shmem {
-			objects++
+			known++
 		}
 	}
-	switch {
-	case private != a.private:
-		return fmt.Errorf("%d pages of private memory are charged, smaps has %d", private, a.private)
-	case stacks > a.stacks:
-		return fmt.Errorf("%d pages of stacks are charged, smaps has %d", stacks, a.stacks)
-	case huge != a.huge:
-		return fmt.Errorf("%d pages of huge pages are charged, smaps has %d", huge, a.huge)
-	case objects != len(a.shared):
-		return fmt.Errorf("%d objects of shared memory are charged, smaps has %d", objects, len(a.shared))
+	if known != len(objects) {
+		return fmt.Errorf("%d objects of shared memory are charged, and smaps has %d", known, len(objects))
 	}
 	return nil
 }

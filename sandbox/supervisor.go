@@ -370,6 +370,9 @@ func (s *supervisor) finish(status unix.WaitStatus) {
 			s.failed = &Error{Op: "trace", Err: err}
 		}
 	}
+	if err := s.k.CheckLedger(); err != nil && s.failed == nil {
+		s.failed = &Error{Op: "accounts at the end", Err: err}
+	}
 	s.report.finish(status, s.k, s.failed)
 }
 

@@ -37,14 +37,14 @@ func (s *supervisor) checkCharges(t *kernel.Task, still bool) error {
 	if err != nil {
 		return err
 	}
-	real, err := parseSmaps(b)
+	list, err := parseSmaps(b)
 	if err != nil {
 		return err
 	}
 	if !hasMappings(t.TID) {
 		return nil // it was killed meanwhile, and the list may be cut
 	}
-	return real.compare(t.MM())
+	return compareCharges(list, t.MM())
 }
 
 // drifted records a difference between the model and the kernel. Where verification was asked

@@ -332,22 +332,22 @@ func (k *Kernel) CheckLedger() error {
 
 func (k *Kernel) checkLedger() error {
 	var sum uint64
-	spaces, held := make(map[*space]bool), make(map[*space]uint64)
+	spaces, held := make(map[*space]*Task), make(map[*space]uint64)
 	objects := make(map[*mm.File]int)
 	for _, t := range k.tasks {
-		spaces[t.space] = true
+		spaces[t.space] = t
 		held[t.space] += t.call.freed
 		sum += t.call.reserved
 		for _, f := range t.call.dropped {
 			objects[f]++
 		}
 	}
-	for s := range spaces {
+	for s, t := range spaces {
 		if s.vacated {
 			continue
 		}
 		if cost := costOf(s.mm); cost != s.cost {
-			return fmt.Errorf("an address space costs %d pages, and is charged %d", cost, s.cost)
+			return fmt.Errorf("the address space of thread %d costs %d pages, and is charged %d", t.TID, cost, s.cost)
 		}
 		if s.held != held[s] {
 			return fmt.Errorf("calls on their way give back %d pages, and %d are held for them", held[s], s.held)

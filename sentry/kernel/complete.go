@@ -129,7 +129,9 @@ func (k *Kernel) adoptBoundaries(t *Task) (changed bool, err error) {
 	if entries == nil || len(t.space.mm.Diff(entries)) != 0 {
 		return false, err
 	}
-	return t.space.mm.Reconcile(entries) != 0, nil
+	changed = t.space.mm.Reconcile(entries) != 0
+	k.recount(t.space)
+	return changed, nil
 }
 
 // hostRefuses reports whether errno can come from the machine rather than from a rule: memory or

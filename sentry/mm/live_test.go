@@ -306,7 +306,7 @@ func TestLiveFork(t *testing.T) {
 			l.mmap(a, -1)
 			for n := uint64(0); a.Prot&linux.PROT_WRITE != 0 && n < a.Length; n += hostarch.PageSize {
 				l.call(touch, uint64(a.Addr)+n)
-				l.m.ops += 2 // not a stack's guard that is about to be protected; see unfaulted
+
 			}
 			l.m.Reconcile(l.readMaps())
 		}

@@ -150,9 +150,9 @@ func (m *MemoryManager) protectOne(c *Caller, seg segment.Segment[VMA], start, e
 	return succeeded(0)
 }
 
-// unfaulted guesses whether anonymous memory has no anon_vma yet, so that making it unwritable
-// returns its charge. Faults cannot be seen; but between two calls in a row, such as the mmap of
-// a stack and the mprotect of its guard, nothing was written as a rule.
+// unfaulted reports whether anonymous memory is known to have no anon_vma yet, so that making it
+// unwritable returns its charge. Where faults are not seen it may have one, and the charge stays: what
+// is charged is never less than what the kernel has charged.
 func (m *MemoryManager) unfaulted(v *VMA) bool {
-	return v.isAnonymous() && v.Anon.ID == 0 && (m.untouched || v.Anon.Born+1 >= m.ops)
+	return m.untouched && v.isAnonymous() && v.Anon.ID == 0
 }

@@ -60,18 +60,22 @@ func (m *MemoryManager) matches(entries []procmaps.Entry) bool {
 }
 
 // knownAs returns the VMA with e's range and the attributes of the first VMA in that range that
-// shows as e does.
-func (m *MemoryManager) knownAs(e *procmaps.Entry) (segment.Segment[VMA], bool) {
+// shows as e does. Where the kernel has one VMA and the model several, they have the same flags: so one
+// that is known not to be charged says that the charge of another was given back (see unfaulted).
+func (m *MemoryManager) knownAs(e *procmaps.Entry) (known segment.Segment[VMA], ok bool) {
 	start, end := uint64(e.Range.Start), uint64(e.Range.End)
-	for seg, ok := m.vmas.Find(start); ok && seg.Start < end; seg, ok = m.vmas.Find(seg.End) {
-		if !visibleEqual(&seg, e, max(seg.Start, start)) {
-			continue
+	for seg, found := m.vmas.Find(start); found && seg.Start < end; seg, found = m.vmas.Find(seg.End) {
+		switch {
+		case !visibleEqual(&seg, e, max(seg.Start, start)):
+		case !ok:
+			known, ok = seg, true
+		case !e.Write && seg.Value.Flags&VM_ACCOUNT == 0:
+			known.Value.Flags &^= VM_ACCOUNT
 		}
-		seg.Value.PgOff += hostarch.Pages(start) - hostarch.Pages(seg.Start)
-		seg.Start, seg.End = start, end
-		return seg, true
 	}
-	return segment.Segment[VMA]{}, false
+	known.Value.PgOff += hostarch.Pages(start) - hostarch.Pages(known.Start)
+	known.Start, known.End = start, end
+	return known, ok
 }
 
 // knownFiles returns the files that are mapped.

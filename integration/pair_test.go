@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,7 +62,21 @@ type report struct {
 	Verified   uint64   `json:"verified"`
 	DriftCount uint64   `json:"drift_count"`
 	Drift      []string `json:"drift"`
+	Refused    uint64   `json:"refused"`
+	Refusals   []struct {
+		Program, Call, Resource, Errno string
+		Used, Wanted, Limit            uint64
+	} `json:"refusals"`
+	Peak struct {
+		Commit uint64 `json:"commit"`
+	} `json:"peak"`
 }
+
+// with is what every pair of runs is made with besides its own flags: programs do not notice limits
+// that they do not come near to.
+//
+//	go test ./integration -with '--limit commit=16G --limit procs=4000'
+var with = flag.String("with", "", "more flags for runsbx in each test that compares with a native run")
 
 // hangGuard ends a run that does not end by itself. Nothing else depends on it.
 var hangGuard = guardFromEnvironment()
@@ -99,6 +114,7 @@ func (p program) runsbxArgs(reportFile string) []string {
 		verify = "every"
 	}
 	args := []string{runsbx, "run", "--unconfined", "--verify", verify, "--report", reportFile}
+	args = append(args, strings.Fields(*with)...)
 	return append(append(args, p.flags...), "--")
 }
 

@@ -153,7 +153,7 @@ func (in *injector) write(addr uint64, b []byte) error {
 		return err
 	}
 	in.dirty = append(in.dirty, patch{addr, old})
-	return writeMemory(in.pid, addr, b)
+	return WriteMemory(in.pid, addr, b)
 }
 
 // call executes one system call in the process.
@@ -201,7 +201,7 @@ func (in *injector) call(op string, nr uint64, args ...uint64) (uint64, error) {
 // restore gives the process its memory and registers back.
 func (in *injector) restore() error {
 	for i := len(in.dirty) - 1; i >= 0; i-- {
-		if err := writeMemory(in.pid, in.dirty[i].addr, in.dirty[i].old); err != nil {
+		if err := WriteMemory(in.pid, in.dirty[i].addr, in.dirty[i].old); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,9 @@ func ReadMemory(tid int, addr uint64, buf []byte) error {
 	return memoryError("read memory", tid, n, len(buf), err)
 }
 
-func writeMemory(tid int, addr uint64, buf []byte) error {
+// WriteMemory writes buf at addr of thread tid's memory, where the thread itself could write. It may be
+// called from any thread; the tid is stopped.
+func WriteMemory(tid int, addr uint64, buf []byte) error {
 	if len(buf) == 0 {
 		return nil
 	}

@@ -102,7 +102,8 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 		add(linux.SYS_ARCH_PRCTL, seccomp.Trace, 0, arg32(0, op))
 	}
 	if countsMemory(p) {
-		add(linux.SYS_SHMGET, seccomp.Trace, 0) // a segment is charged from its making
+		add(linux.SYS_SHMGET, seccomp.Trace, 0)  // a segment is charged from its making
+		add(linux.SYS_SYSINFO, seccomp.Trace, 0) // programs size themselves by what it tells
 	} else {
 		// A segment of huge pages is told from others by nothing but the flag that it was made with.
 		add(linux.SYS_SHMGET, seccomp.Trace, 0, seccomp.Cond{Arg: 2, Op: seccomp.MaskedEqual, Mask: linux.SHM_HUGETLB, Value: linux.SHM_HUGETLB})

@@ -139,6 +139,9 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 	if isClone(call.Nr) {
 		return s.clone(t, call)
 	}
+	if call.Nr == linux.SYS_SYSINFO {
+		return s.orKill(ptrace.Action{Kind: ptrace.Finish}), 0
+	}
 	if call.Nr == linux.SYS_WAIT4 || call.Nr == linux.SYS_WAITID {
 		return ptrace.Action{Kind: ptrace.Continue}, 0 // stopped for the engine's sake
 	}
@@ -188,10 +191,14 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 	s.mu.Lock()
 	defer s.unlock(0)
 	t := s.k.Task(tid)
-	if isClone(call.Nr) {
+	switch {
+	case isClone(call.Nr):
 		if t != nil {
 			s.k.EndClone(t) // what it made was reported to Created
 		}
+		return ret
+	case call.Nr == linux.SYS_SYSINFO:
+		s.sysinfo(tid, call, ret)
 		return ret
 	}
 	if t == nil {

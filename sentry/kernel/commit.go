@@ -57,6 +57,14 @@ func (k *Kernel) Committed() (used, peak uint64) {
 	return k.ledger.Used() << hostarch.PageShift, k.ledger.Peak() << hostarch.PageShift
 }
 
+// Budget returns what is committed and what may be at most, in bytes; a limit of 0 is none.
+func (k *Kernel) Budget() (used, limit uint64) {
+	if k.ledger == nil {
+		return 0, 0
+	}
+	return k.ledger.Used() << hostarch.PageShift, k.ledger.Limit << hostarch.PageShift
+}
+
 // never reports whether MAP_NORESERVE is not honoured.
 func (k *Kernel) never() bool { return k.ledger != nil && k.ledger.Overcommit.Mode == limits.Never }
 

@@ -114,7 +114,9 @@ func (p program) runsbxArgs(reportFile string) []string {
 		verify = "every"
 	}
 	args := []string{runsbx, "run", "--unconfined", "--verify", verify, "--report", reportFile}
-	args = append(args, strings.Fields(*with)...)
+	if !slices.Contains(p.flags, "--limit") {
+		args = append(args, strings.Fields(*with)...)
+	}
 	return append(append(args, p.flags...), "--")
 }
 

@@ -3,6 +3,7 @@ package mm
 import (
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/segment"
 )
 
 // ExpandStack records that the stack that starts at start grew down to newStart by page faults
@@ -23,6 +24,52 @@ func (m *MemoryManager) ExpandStack(start hostarch.Addr, newStart hostarch.Addr)
 	seg.Value.PgOff -= grow
 	m.account(seg.Value.Flags, grow)
 	m.vmas.Update(seg.Start, uint64(newStart), seg.End, seg.Value)
+}
+
+// StackRoom returns how many pages the stacks may still grow by page faults while RLIMIT_STACK is limit
+// bytes (acct_stack_growth), whatever lies below them now. A stack that begins where another mapping
+// ends does not grow.
+func (m *MemoryManager) StackRoom(limit uint64) (pages uint64) {
+	m.eachStack(func(seg segment.Segment[VMA]) {
+		if size := seg.End - seg.Start; size < limit {
+			pages += hostarch.Pages(min(limit, seg.End) - size)
+		}
+	})
+	return pages
+}
+
+// LargestStack returns the size of the largest mapping that grows, in bytes, and how many there are.
+func (m *MemoryManager) LargestStack() (size uint64, n int) {
+	m.eachStack(func(seg segment.Segment[VMA]) {
+		size = max(size, seg.End-seg.Start)
+		n++
+	})
+	return size, n
+}
+
+// eachStack calls f with each mapping that may grow.
+func (m *MemoryManager) eachStack(f func(segment.Segment[VMA])) {
+	var below uint64 // where the mapping below ends
+	visit := func(seg segment.Segment[VMA]) {
+		if seg.Value.Flags&VM_GROWSDOWN != 0 && seg.Start != below {
+			f(seg)
+		}
+		below = seg.End
+	}
+	top, ok := m.vmas.Last()
+	if ok && top.Value.Flags&VM_GROWSDOWN != 0 && hostarch.Pages(top.End-top.Start) == m.totals.StackVM {
+		if prev, ok := m.vmas.Prev(top.Start); ok {
+			below = prev.End
+		}
+		visit(top)
+		return
+	}
+	if m.totals.StackVM == 0 {
+		return
+	}
+	for seg := range m.vmas.All() {
+		visit(seg)
+	}
 }
 
 // NeedsStack reports whether what an operation on r answers could depend on how far a stack has

@@ -122,6 +122,31 @@ func TestNeedsStack(t *testing.T) {
 	}
 }
 
+// TestStackRoom: what all stacks together may grow under a limit.
+func TestStackRoom(t *testing.T) {
+	m, c := newCore(t, coreConfig())
+	own := uint64(testStack.Length())
+	check := func(name string, limit, want uint64, stacks int) {
+		t.Helper()
+		size, n := m.LargestStack()
+		if got := m.StackRoom(limit); got != want || size != own || n != stacks {
+			t.Errorf("%s: %d pages, want %d; the largest of %d has %d bytes", name, got, want, n, size)
+		}
+	}
+	check("less than there is", own-1, 0, 1)
+	check("what there is", own, 0, 1)
+	check("more", own+5*pg+1, 5, 1)
+	check("as much as there are addresses", linux.RLIM_INFINITY, uint64(testStack.Start)/pg, 1)
+	mmapOp(at(200), 2, rw, fixed|linux.MAP_GROWSDOWN)(m, c)
+	check("another one", own+5*pg, 5+own/pg+5-2, 2)
+	if res := mprotectOp(at(201), 1, 1)(m, c); res.Errno != 0 {
+		t.Fatal(res)
+	}
+	check("only the lower part grows", own+5*pg, 5+own/pg+5-1, 2)
+	mmapOp(at(199), 1, rw, fixed)(m, c)
+	check("not where something ends", own+5*pg, 5, 1)
+}
+
 // TestStackMayReach: what was placed below a stack is safe from it where the limit keeps the stack, or
 // where something else lies between them.
 func TestStackMayReach(t *testing.T) {

@@ -36,6 +36,8 @@ func TestTooLow(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			cmd := Command("/bin/true", x.args...)
+			// The kernel shifts the stack at random. With this nearly a page is taken in any case.
+			cmd.Env = []string{"X=" + strings.Repeat("x", 3800)}
 			cmd.Policy.Limits, cmd.Policy.Verify = x.limits, policy.VerifyEvery
 			err := cmd.Run()
 			var limit *LimitError

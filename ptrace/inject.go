@@ -156,8 +156,17 @@ func (in *injector) write(addr uint64, b []byte) error {
 	return WriteMemory(in.pid, addr, b)
 }
 
-// call executes one system call in the process.
+// call executes one system call in the process. An errno is an error.
 func (in *injector) call(op string, nr uint64, args ...uint64) (uint64, error) {
+	ret, err := in.run(op, nr, args...)
+	if err == nil && ret < 0 && ret >= -4095 {
+		err = &Error{Op: op, TID: in.pid, Err: unix.Errno(-ret)}
+	}
+	return uint64(ret), err
+}
+
+// run executes one system call in the process and returns what the kernel answers.
+func (in *injector) run(op string, nr uint64, args ...uint64) (int64, error) {
 	regs := in.regs
 	regs.Rip, regs.Rax, regs.Orig_rax = in.insn, nr, ^uint64(0)
 	for i, to := range []*uint64{&regs.Rdi, &regs.Rsi, &regs.Rdx, &regs.R10, &regs.R8, &regs.R9} {
@@ -192,10 +201,7 @@ func (in *injector) call(op string, nr uint64, args ...uint64) (uint64, error) {
 	if errno := peekUser(in.pid, offRax, &ret); errno != 0 {
 		return 0, &Error{Op: op, TID: in.pid, Err: errno}
 	}
-	if v := int64(ret); v < 0 && v >= -4095 {
-		return 0, &Error{Op: op, TID: in.pid, Err: unix.Errno(-v)}
-	}
-	return ret, nil
+	return int64(ret), nil
 }
 
 // restore gives the process its memory and registers back.

@@ -38,6 +38,14 @@ type Config struct {
 	// wraps ErrPersonality.
 	SetPersonality, ClearPersonality uint32
 
+	// Rlimits are resource limits of the program alone. They hold from its exec on, which lays it
+	// out by them. Where they keep it from being executed, the error is an *RlimitError.
+	Rlimits []Rlimit
+	// Loaded, unless it is nil, is told when the program's image is in place, before its first
+	// instruction. With Rlimits it is the image that there would be without them, and the program
+	// is executed once more. An error is Start's.
+	Loaded func(pid int) error
+
 	ExitStops bool // report Handler.Exiting
 	Handler   Handler
 }
@@ -47,6 +55,8 @@ type Config struct {
 //
 //	fork ── TRACEME ── exec ── stop ── DETACH with SIGSTOP ── SEIZE ── SIGCONT
 //	     ── stop: no_new_privs and the filter are injected ── continue
+//
+// With Rlimits, these and another exec of the program are injected after the filter.
 //
 // SEIZE is what job control needs: a thread attached by TRACEME cannot stay in a group stop.
 // Until EXITKILL is on with it, the parent death signal stands in. The error is an *ExecError
@@ -154,21 +164,24 @@ func (t *Tracer) fork(cfg *Config, link *fdLink) (pid int, err error) {
 		}
 	}
 	files = link.inherit(files)
-	env := cfg.Env
-	if env == nil {
-		env = syscall.Environ()
-	}
 	restore, err := changePersonality(cfg.SetPersonality, cfg.ClearPersonality)
 	if err != nil {
 		return 0, err
 	}
 	defer restore()
-	pid, err = syscall.ForkExec(cfg.Path, cfg.Args, &syscall.ProcAttr{Dir: cfg.Dir, Env: env, Files: files, Sys: &attr})
+	pid, err = syscall.ForkExec(cfg.Path, cfg.Args, &syscall.ProcAttr{Dir: cfg.Dir, Env: cfg.environ(), Files: files, Sys: &attr})
 	runtime.KeepAlive(cfg.Files)
 	if err != nil {
 		return 0, forkError(cfg.Path, err)
 	}
 	return pid, nil
+}
+
+func (cfg *Config) environ() []string {
+	if cfg.Env == nil {
+		return syscall.Environ()
+	}
+	return cfg.Env
 }
 
 // forkError tells a program that cannot be executed from a host that does not let us trace: both
@@ -224,8 +237,18 @@ func (t *Tracer) launch(cfg *Config, link *fdLink) error {
 	if err := t.seize(cfg.ExitStops); err != nil {
 		return err
 	}
+	if cfg.Loaded != nil {
+		if err := cfg.Loaded(t.pid); err != nil {
+			return err
+		}
+	}
 	if err := t.confine(cfg.Filter, link); err != nil {
 		return err
+	}
+	if len(cfg.Rlimits) > 0 {
+		if err := t.relimit(cfg); err != nil {
+			return err
+		}
 	}
 	t.mu.Lock()
 	t.threads[t.pid] = &thread{tid: t.pid, tgid: t.pid}
@@ -312,8 +335,10 @@ func (t *Tracer) unexpected(step string, ws unix.WaitStatus) error {
 
 // abandon ends a process whose start failed.
 func (t *Tracer) abandon() {
-	unix.Kill(t.pid, unix.SIGKILL)
-	for {
+	if !t.reaped {
+		unix.Kill(t.pid, unix.SIGKILL)
+	}
+	for !t.reaped {
 		var ws unix.WaitStatus
 		if _, errno := wait4(t.pid, &ws, 0); errno != 0 || ws.Exited() || ws.Signaled() {
 			break

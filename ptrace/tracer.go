@@ -32,6 +32,7 @@ type Tracer struct {
 	ghosts   map[int]struct{} // threads that an exec has ended and wait4 has not reported yet
 	groups   map[int]int      // number of threads of each thread group
 	deferred []unix.Signal    // signals that came while the program was being started
+	reaped   bool             // the first process has ended while it was being started
 	spare    []pending        // what requests was, to be used again
 
 	helpers sync.WaitGroup // goroutines that decide parked notifications

@@ -2,7 +2,10 @@ package sandbox
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
+
+	"github.com/runsbx/runsbx/sandbox/policy"
 )
 
 // Error is a failure of the sandbox itself: of the host, of an assumption about the kernel, or of
@@ -36,6 +39,43 @@ func (e *StartError) Error() string { return fmt.Sprintf("%s: %v", e.Path, e.Err
 
 // Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }
+
+// LimitError says that the program could be executed without the policy's limits and not under them:
+// execve(2) failed, or the kernel ended the program in it, before its first instruction.
+type LimitError struct {
+	Path   string
+	Limits []TightLimit       // those that are too low, or may be where that is not known
+	Err    error              // the errno of execve(2)
+	Status syscall.WaitStatus // how the kernel ended the program; no signal's where execve failed
+}
+
+// TightLimit is a limit, and what a program's image takes of it without one; 0 when that is not known.
+type TightLimit struct {
+	Name         string
+	Limit, Needs uint64
+}
+
+// Error returns one line.
+func (e *LimitError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%q: cannot start: ", e.Path)
+	for i, l := range e.Limits {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s limit %s", l.Name, policy.FormatLimit(l.Name, l.Limit))
+		if l.Needs > 0 {
+			fmt.Fprintf(&b, " (needs %s)", policy.FormatLimit(l.Name, l.Needs))
+		}
+	}
+	if !e.Status.Signaled() && e.Err != syscall.ENOMEM { // which says no more
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *LimitError) Unwrap() error { return e.Err }
 
 // ExitError says that the program's first process ended with a status other than 0, or by a
 // signal.

@@ -148,19 +148,17 @@ func hasMappings(tid int) bool {
 func (m *machine) Limits(t *kernel.Task) (limits.Rlimits, error) {
 	var l limits.Rlimits
 	for _, x := range [...]struct {
-		resource int
-		to       *uint64
+		resource  int
+		soft, max *uint64
 	}{
-		{unix.RLIMIT_AS, &l.AS}, {unix.RLIMIT_DATA, &l.Data}, {unix.RLIMIT_STACK, &l.Stack}, {unix.RLIMIT_MEMLOCK, &l.MemLock},
+		{unix.RLIMIT_AS, &l.AS, &l.ASMax}, {unix.RLIMIT_DATA, &l.Data, &l.DataMax},
+		{unix.RLIMIT_STACK, &l.Stack, &l.StackMax}, {unix.RLIMIT_MEMLOCK, &l.MemLock, &l.MemLockMax},
 	} {
 		r, err := m.limit(t, x.resource)
 		if err != nil {
 			return l, err
 		}
-		*x.to = r.Cur
-		if x.resource == unix.RLIMIT_DATA {
-			l.DataMax = r.Max
-		}
+		*x.soft, *x.max = r.Cur, r.Max
 	}
 	return l, nil
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -21,10 +22,10 @@ const maxListed = 100
 type Report struct {
 	Schema    int      `json:"schema"`
 	Program   []string `json:"program"`
-	Cause     string   `json:"cause"` // what ended the program: "exited", "signal" or "runsbx"
+	Cause     string   `json:"cause"` // what ended the program: "exited", "signal", "limit" (it could not start) or "runsbx"
 	ExitCode  int      `json:"exit_code"`
 	Signal    string   `json:"signal,omitempty"`
-	Failure   string   `json:"failure,omitempty"` // with cause "runsbx"
+	Failure   string   `json:"failure,omitempty"` // with cause "runsbx" or "limit"
 	Processes uint64   `json:"processes"`
 	Threads   uint64   `json:"threads"` // all tasks, the processes' first threads included
 	Execs     uint64   `json:"execs"`
@@ -130,6 +131,18 @@ func (r *Report) finish(status unix.WaitStatus, k *kernel.Kernel, failed error) 
 		r.Cause, r.ExitCode, r.Signal = "signal", -1, unix.SignalName(syscall.Signal(status.Signal()))
 	default:
 		r.Cause, r.ExitCode = "exited", status.ExitStatus()
+	}
+}
+
+// cannotStart records that limits kept the program from starting.
+func (r *Report) cannotStart(e *LimitError) {
+	r.Cause, r.Failure, r.ExitCode = "limit", e.Error(), -1
+	for _, l := range e.Limits {
+		r.Refused++
+		r.Refusals = append(r.Refusals, RefusalRecord{
+			Program: filepath.Base(e.Path), Call: "execve", Resource: l.Name, Wanted: l.Needs, Limit: l.Limit,
+			Errno: linux.ENOMEM.Name(),
+		})
 	}
 }
 

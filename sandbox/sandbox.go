@@ -113,7 +113,9 @@ func CommandContext(ctx context.Context, name string, arg ...string) *Cmd {
 }
 
 // Start starts the program and returns when its first image is in place. Its errors are
-// *StartError when the program cannot be executed, and *Error when the sandbox cannot be made.
+// *StartError when the program cannot be executed, *policy.LimitError when a limit cannot be had,
+// *LimitError when the program cannot start under its limits, and *Error when the sandbox cannot be
+// made.
 func (c *Cmd) Start() error {
 	if c.started {
 		return &Error{Op: "start", Err: errors.New("already started")}
@@ -128,7 +130,9 @@ func (c *Cmd) Start() error {
 	if c.ctx != nil && c.ctx.Err() != nil {
 		return c.ctx.Err()
 	}
-	if err := c.Policy.Check(); err != nil {
+	if err := c.Policy.Check(); errors.As(err, new(*policy.LimitError)) {
+		return err
+	} else if err != nil {
 		return &Error{Op: "policy", Err: err}
 	}
 	files, err := c.files()
@@ -147,6 +151,14 @@ func (c *Cmd) Start() error {
 		return &Error{Op: "seccomp filter", Err: err}
 	}
 	set, clear := personalityFor(&c.Policy)
+	var image needs
+	loaded := func(pid int) error {
+		image = measure(pid)
+		return image.tooMany(c)
+	}
+	if len(c.Policy.Limits) == 0 {
+		loaded = nil
+	}
 	tracer, err := ptrace.Start(ptrace.Config{
 		Path: c.Path, Args: c.argv(), Env: c.environ(), Dir: c.Dir, Files: files,
 		SysProcAttr: c.SysProcAttr,
@@ -156,9 +168,23 @@ func (c *Cmd) Start() error {
 		Handler:     sup,
 
 		SetPersonality: set, ClearPersonality: clear,
+		Rlimits: rlimitsOf(&c.Policy), Loaded: loaded,
 	})
 	if err != nil {
 		c.closeAll()
+		var re *ptrace.RlimitError
+		if errors.As(err, &re) {
+			err = image.limitError(c, re)
+		}
+		var le *LimitError
+		if errors.As(err, &le) {
+			sup.cannotStart(le)
+			c.sup = sup
+			return le
+		}
+		if errors.As(err, new(*StartError)) {
+			return err
+		}
 		var ee *ptrace.ExecError
 		if errors.As(err, &ee) {
 			return &StartError{Path: c.Path, Err: ee.Err}

@@ -67,7 +67,10 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	case policy.LayoutLegacy:
 		s.k.SetLayout(mm.Legacy)
 	}
-	if n, ok := c.Policy.Limits["map-count"]; ok {
+	if err := checkHost(&c.Policy, cfg.MaxMapCount); err != nil {
+		return nil, err
+	}
+	if n, ok := c.Policy.Limits[policy.LimitMapCount]; ok {
 		s.k.SetMapCount(n)
 	}
 	if n, ok := c.Policy.Limits["procs"]; ok {
@@ -77,6 +80,9 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 		return nil, &Error{Op: "--overcommit", Err: err}
 	} else if ledger != nil {
 		s.k.SetLedger(*ledger)
+	}
+	if len(rlimitsOf(&c.Policy)) > 0 {
+		s.k.SetHardLimits(hardLimits(&c.Policy))
 	}
 	return s, nil
 }
@@ -114,6 +120,7 @@ func (s *supervisor) SyscallEnter(tid int, call *ptrace.Syscall) ptrace.Action {
 // engine may call back.
 func (s *supervisor) unlock(prove int) {
 	wake := s.k.TakeWakeups()
+	s.setBack()
 	s.mu.Unlock()
 	if prove == 0 && len(wake) == 0 {
 		return
@@ -124,6 +131,17 @@ func (s *supervisor) unlock(prove int) {
 	}
 	for _, tid := range wake {
 		s.engine.Unpark(tid)
+	}
+}
+
+// setBack takes back what a call has raised above the policy's limits. A tree that it cannot hold to them
+// ends.
+func (s *supervisor) setBack() {
+	for _, r := range s.k.TakeRaised() {
+		if err := s.machine.setBack(&r); err != nil {
+			s.fail("limits", r.TID, err)
+			s.killAll()
+		}
 	}
 }
 
@@ -213,6 +231,9 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 	}
 	v := kernel.Verdict{Kind: kernel.Observe, Result: res}
 	c := kernel.Call{Nr: call.Nr, Args: call.Args}
+	if changesLimits(call.Nr) && res.Refusal != nil {
+		v.Kind, ret = kernel.Refuse, res.Value() // it raised limits: see setBack
+	}
 	s.record(t, &c, &v)
 	if drift != nil {
 		s.drifted(t, drift)
@@ -381,6 +402,14 @@ func (s *supervisor) finish(status unix.WaitStatus) {
 		s.failed = &Error{Op: "accounts at the end", Err: err}
 	}
 	s.report.finish(status, s.k, s.failed)
+}
+
+// cannotStart completes the report of a program that the policy's limits kept from starting.
+func (s *supervisor) cannotStart(e *LimitError) {
+	s.finish(unix.WaitStatus(e.Status))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.cannotStart(e)
 }
 
 func (s *supervisor) reportCopy() *Report {

@@ -44,6 +44,7 @@ func failed(err error) result { return result{status: statusFailed, err: err} }
 func resultOf(err error) result {
 	var start *sandbox.StartError
 	var exit *sandbox.ExitError
+	var limit *sandbox.LimitError
 	switch {
 	case err == nil:
 		return result{}
@@ -54,6 +55,11 @@ func resultOf(err error) result {
 		return result{status: exit.Status.ExitStatus()}
 	case errors.As(err, &start):
 		return startResult(start)
+	case errors.As(err, &limit):
+		if limit.Status.Signaled() {
+			return result{signal: limit.Status.Signal(), err: limit}
+		}
+		return result{status: statusCannotRun, err: limit}
 	}
 	return failed(err)
 }

@@ -42,11 +42,7 @@ func never(string) bool { return false }
 var runFlags = []flag{
 	{name: "policy", value: "FILE", usage: "a YAML policy; flags override it", set: setPolicy, built: never},
 	{name: "limit", value: "NAME=VALUE", usage: "limit commit (whole tree), as, data, stack, memlock, map-count or procs; repeatable",
-		repeat: true, set: setLimit,
-		built: func(v string) bool {
-			name, _, _ := strings.Cut(v, "=")
-			return name == "commit" || name == "map-count" || name == "procs"
-		}},
+		repeat: true, set: setLimit},
 	{name: "overcommit", value: "MODE", usage: "heuristic, always or never", set: setOvercommit},
 	{name: "aslr", value: "MODE", usage: "addresses: on, off or seed=N", set: setASLR},
 	{name: "layout", value: "NAME", usage: "address search: topdown, bottomup or legacy", set: setLayout},
@@ -95,6 +91,9 @@ func parseOptions(given map[string][]string) (*options, error) {
 				return nil, fmt.Errorf("--%s: %w", f.name, policy.ErrNotBuilt)
 			}
 		}
+	}
+	if err := o.policy.Check(); err != nil {
+		return nil, err
 	}
 	return o, nil
 }

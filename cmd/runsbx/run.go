@@ -93,7 +93,8 @@ func supervise(cmd *sandbox.Cmd) result {
 			err = cmd.Wait()
 		}()
 		f.run(done)
-	} else if sig := endedBy(catcher); sig != 0 && !errors.As(err, new(*sandbox.StartError)) {
+	} else if sig := endedBy(catcher); sig != 0 && !errors.As(err, new(*sandbox.StartError)) &&
+		!errors.As(err, new(*sandbox.LimitError)) {
 		// The program that was being started had the signal too.
 		catcher.Release()
 		return result{signal: sig}

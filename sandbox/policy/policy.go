@@ -81,7 +81,7 @@ type Policy struct {
 var ErrNotBuilt = errors.New("not built yet")
 
 // Check returns an error that wraps ErrNotBuilt for the first feature that p asks for and this
-// version does not have.
+// version does not have, and a *LimitError for a limit that can never work.
 func (p *Policy) Check() error {
 	missing := func(what string) error { return fmt.Errorf("%s: %w", what, ErrNotBuilt) }
 	switch {
@@ -94,14 +94,14 @@ func (p *Policy) Check() error {
 	case len(p.Inject) > 0:
 		return missing("injection")
 	}
-	return nil
+	return p.checkLimits()
 }
 
 // unbuiltLimit returns the first limit, by name, that this version does not have, or "".
 func (p *Policy) unbuiltLimit() string {
 	for _, name := range slices.Sorted(maps.Keys(p.Limits)) {
 		switch name {
-		case "commit", "map-count", "procs":
+		case LimitCommit, LimitProcs, LimitAS, LimitData, LimitStack, LimitMemLock, LimitMapCount:
 		default:
 			return name
 		}

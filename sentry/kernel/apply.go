@@ -237,7 +237,7 @@ func (k *Kernel) refreshLimits(t *Task, c *Call) error {
 		linux.SYS_MLOCK, linux.SYS_MLOCK2, linux.SYS_MLOCKALL, linux.SYS_IO_SETUP:
 		return k.readLimits(t)
 	}
-	return nil
+	return k.noteLimits(t, c)
 }
 
 // lowAddr is above every vm.mmap_min_addr, below which only a privileged caller may map.

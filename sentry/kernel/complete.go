@@ -53,7 +53,8 @@ func ValueResult(ret int64) mm.Result {
 // Complete records that the observed call of task t returned ret: what was decided is kept,
 // adopted or undone. It returns the outcome, with the limit that explains it where one does, and
 // a *Drift when the kernel's answer is not one that the model
-// allows for, and the model has then adopted the kernel's. The error is a failure of the host.
+// allows for, and the model has then adopted the kernel's. A call that is refused although the kernel
+// granted it (see Raised) is to return the outcome. The error is a failure of the host.
 func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 	s := t.space
 	if s.pending != t {
@@ -77,6 +78,12 @@ func (k *Kernel) complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 		// and to be decided anew.
 		s.mm.Restore(p.undo)
 		return got, nil, k.catchUp(t)
+	case p.call.Nr == linux.SYS_SETRLIMIT || p.call.Nr == linux.SYS_PRLIMIT64:
+		why, err := k.adoptLimits(t, got)
+		if why != nil {
+			got = mm.Result{Errno: why.Errno, Refusal: why}
+		}
+		return got, nil, err
 	case p.result.Unsure:
 		return got, nil, k.adopt(t, got)
 	case p.result.Errno == got.Errno && (got.Errno != 0 || p.result.Addr == got.Addr):
@@ -143,9 +150,6 @@ func hostRefuses(e linux.Errno) bool {
 // adopt takes over the host's answer to a call that the model could not decide.
 func (k *Kernel) adopt(t *Task, got mm.Result) error {
 	s, p := t.space, &t.call
-	if p.call.Nr == linux.SYS_SETRLIMIT || p.call.Nr == linux.SYS_PRLIMIT64 {
-		return k.adoptLimits(t, got)
-	}
 	if p.call.Nr == linux.SYS_SHMGET {
 		k.adoptSegment(t, got)
 		return nil
@@ -215,38 +219,6 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 	}
 	// Whatever it did, the kernel's list says.
 	return k.catchUp(t)
-}
-
-// adoptLimits reads the limits again after a call that may have changed them, its own or, with
-// prlimit64, those of another process. A program in a pid namespace of its own has other names for
-// processes than we do, so then all are read.
-func (k *Kernel) adoptLimits(t *Task, got mm.Result) error {
-	if got.Errno != 0 {
-		return nil
-	}
-	if a := &t.call.call.Args; t.call.call.Nr == linux.SYS_PRLIMIT64 && int32(a[0]) != 0 {
-		if a[2] == 0 {
-			return nil // it only asked
-		}
-		for _, o := range k.tasks {
-			if err := k.readLimits(o); err != nil && o != t {
-				continue // it is ending, or its own next call will say
-			} else if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return k.readLimits(t)
-}
-
-func (k *Kernel) readLimits(t *Task) error {
-	lim, err := k.host.Limits(t)
-	if err != nil {
-		return err
-	}
-	t.Group.caller.Limits = lim
-	return nil
 }
 
 // descriptorShared reports whether the call maps a file by a descriptor that other threads may

@@ -91,6 +91,8 @@ type Kernel struct {
 	layout *mm.Layout // nil: as each exec has it
 	// ownMapCount: cfg.MaxMapCount is below the host's, so that the host does not enforce it.
 	ownMapCount bool
+	hard        *limits.Rlimits // what no hard limit may be raised above; nil where there is nothing
+	raised      []Raised        // see TakeRaised
 	tasks       map[int]*Task
 	wake        []int // tasks whose wait is over; see TakeWakeups
 
@@ -292,6 +294,7 @@ func (k *Kernel) Exit(t *Task) {
 	if k.tasks[t.TID] != t {
 		return
 	}
+	k.unfinishedLimits(t)
 	delete(k.tasks, t.TID)
 	t.Group.tasks--
 	k.release(t)

@@ -39,16 +39,19 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("%s %d used + %d > limit %d (%s)", r.Resource, r.Used, r.Wanted, r.Limit, r.Errno.Name())
 }
 
-// Rlimits are the soft limits of one process that memory calls obey, in bytes;
-// linux.RLIM_INFINITY where there is none.
+// Rlimits are the soft limits of one process that memory calls obey, in bytes, and the hard ones up to
+// which it may raise these; linux.RLIM_INFINITY where there is none. Only one of the hard ones decides
+// calls: DataMax, when Data is 0.
 type Rlimits struct {
-	AS, Data, Stack, MemLock uint64
-
-	DataMax uint64 // the hard limit of Data, which decides when the soft one is 0
+	AS, Data, Stack, MemLock             uint64
+	ASMax, DataMax, StackMax, MemLockMax uint64
 }
 
 // Unlimited returns Rlimits without a bound.
 func Unlimited() Rlimits {
 	const none = linux.RLIM_INFINITY
-	return Rlimits{AS: none, Data: none, Stack: none, MemLock: none, DataMax: none}
+	return Rlimits{
+		AS: none, Data: none, Stack: none, MemLock: none,
+		ASMax: none, DataMax: none, StackMax: none, MemLockMax: none,
+	}
 }

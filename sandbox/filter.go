@@ -102,7 +102,9 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 		add(linux.SYS_ARCH_PRCTL, seccomp.Trace, 0, arg32(0, op))
 	}
 	if countsMemory(p) {
-		add(linux.SYS_SHMGET, seccomp.Trace, 0)  // a segment is charged from its making
+		add(linux.SYS_SHMGET, seccomp.Trace, 0) // a segment is charged from its making
+		// RLIMIT_STACK is lowered at times, of which the program is told nothing.
+		add(linux.SYS_GETRLIMIT, seccomp.Trace, 0, arg32(0, unix.RLIMIT_STACK))
 		add(linux.SYS_SYSINFO, seccomp.Trace, 0) // programs size themselves by what it tells
 	} else {
 		// A segment of huge pages is told from others by nothing but the flag that it was made with.
@@ -137,12 +139,12 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 
 // countsMemory reports whether there is a ledger (see ledgerFor).
 func countsMemory(p *policy.Policy) bool {
-	_, limited := p.Limits["commit"]
+	_, limited := p.Limits[policy.LimitCommit]
 	return limited || p.Overcommit == "never"
 }
 
 // countsClones reports whether every clone has to be decided.
 func countsClones(p *policy.Policy) bool {
-	_, limited := p.Limits["procs"]
+	_, limited := p.Limits[policy.LimitProcs]
 	return limited || countsMemory(p)
 }

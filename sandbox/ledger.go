@@ -11,7 +11,7 @@ import (
 // ledgerFor returns the ledger that the policy asks for, nil when nothing needs to be counted.
 func ledgerFor(p *policy.Policy) (*limits.Ledger, error) {
 	var l limits.Ledger
-	limit, limited := p.Limits["commit"]
+	limit, limited := p.Limits[policy.LimitCommit]
 	if limited {
 		l.Limit = hostarch.Pages(limit)
 	}

@@ -440,6 +440,19 @@ func (m *machine) sameIPC(t *kernel.Task) error {
 	return nil
 }
 
+// SetStackLimit implements kernel.Host.
+func (m *machine) SetStackLimit(t *kernel.Task, soft uint64) error {
+	var l unix.Rlimit
+	if err := unix.Prlimit(t.Group.TGID, unix.RLIMIT_STACK, nil, &l); err != nil {
+		return m.looked("prlimit", t.Group.TGID, "", err)
+	}
+	l.Cur = min(soft, l.Max)
+	if err := unix.Prlimit(t.Group.TGID, unix.RLIMIT_STACK, &l, nil); err != nil {
+		return m.looked("prlimit", t.Group.TGID, "", err)
+	}
+	return nil
+}
+
 // Gone implements kernel.Host: a task without an address space has a size of 0.
 func (m *machine) Gone(t *kernel.Task) bool {
 	b, err := m.read(t.TID, "statm")

@@ -73,7 +73,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	if n, ok := c.Policy.Limits[policy.LimitMapCount]; ok {
 		s.k.SetMapCount(n)
 	}
-	if n, ok := c.Policy.Limits["procs"]; ok {
+	if n, ok := c.Policy.Limits[policy.LimitProcs]; ok {
 		s.k.SetTasks(n)
 	}
 	if ledger, err := ledgerFor(&c.Policy); err != nil {
@@ -157,7 +157,7 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 	if isClone(call.Nr) {
 		return s.clone(t, call)
 	}
-	if call.Nr == linux.SYS_SYSINFO {
+	if call.Nr == linux.SYS_SYSINFO || call.Nr == linux.SYS_GETRLIMIT {
 		return s.orKill(ptrace.Action{Kind: ptrace.Finish}), 0
 	}
 	if call.Nr == linux.SYS_WAIT4 || call.Nr == linux.SYS_WAITID {
@@ -215,8 +215,8 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 			s.k.EndClone(t) // what it made was reported to Created
 		}
 		return ret
-	case call.Nr == linux.SYS_SYSINFO:
-		s.sysinfo(tid, call, ret)
+	case t != nil && (call.Nr == linux.SYS_SYSINFO || call.Nr == linux.SYS_GETRLIMIT):
+		s.asked(t, call, ret)
 		return ret
 	}
 	if t == nil {
@@ -229,6 +229,7 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 		s.fail(linux.SyscallName(call.Nr), tid, err)
 		return ret
 	}
+	s.asked(t, call, ret)
 	v := kernel.Verdict{Kind: kernel.Observe, Result: res}
 	c := kernel.Call{Nr: call.Nr, Args: call.Args}
 	if changesLimits(call.Nr) && res.Refusal != nil {

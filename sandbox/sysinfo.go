@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"encoding/binary"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -41,12 +42,31 @@ func shrinkSysinfo(info *unix.Sysinfo_t, used, limit uint64) {
 	info.Totalswap, info.Freeswap = 0, 0
 }
 
-// sysinfo follows a sysinfo to its end.
-func (s *supervisor) sysinfo(tid int, call *ptrace.Syscall, ret int64) {
-	if call.Nr != linux.SYS_SYSINFO || ret != 0 {
+// asked changes what a call has told the program that asked for limits of ours: what the machine has
+// (sysinfo), and what RLIMIT_STACK is, which is lowered at times (getrlimit, prlimit64).
+func (s *supervisor) asked(t *kernel.Task, call *ptrace.Syscall, ret int64) {
+	if ret != 0 {
 		return
 	}
-	if err := sysinfoBudget(s.k, tid, call.Args[0]); err != nil {
-		s.fail("sysinfo", tid, err)
+	var err error
+	switch call.Nr {
+	case linux.SYS_SYSINFO:
+		err = sysinfoBudget(s.k, t.TID, call.Args[0])
+	case linux.SYS_GETRLIMIT:
+		err = s.tellStack(t, call, call.Args[1])
+	case linux.SYS_PRLIMIT64:
+		err = s.tellStack(t, call, call.Args[3])
 	}
+	if err != nil {
+		s.fail(linux.SyscallName(call.Nr), t.TID, err)
+	}
+}
+
+// tellStack puts the program's own soft RLIMIT_STACK into the struct rlimit at addr.
+func (s *supervisor) tellStack(t *kernel.Task, call *ptrace.Syscall, addr uint64) error {
+	soft, lowered := s.k.OldStackLimit(t, &kernel.Call{Nr: call.Nr, Args: call.Args})
+	if !lowered || addr == 0 {
+		return nil
+	}
+	return ptrace.WriteMemory(t.TID, addr, binary.LittleEndian.AppendUint64(nil, soft))
 }

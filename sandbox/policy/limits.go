@@ -75,5 +75,8 @@ func (p *Policy) checkLimits() error {
 			return &LimitError{Name: name, Value: v, Why: l.why}
 		}
 	}
+	if v, limited := p.Limits[LimitCommit]; limited && p.Overcommit == "always" {
+		return &LimitError{Name: LimitCommit, Value: v, Why: "with --overcommit always nothing is counted"}
+	}
 	return nil
 }

@@ -43,9 +43,11 @@ func (k *Kernel) DecideClone(t *Task, nr, flags uint64) (Verdict, error) {
 		return Verdict{}, err
 	}
 	t.call = pending{call: Call{Nr: nr, Observable: true}, extent: extent{all: true}}
-	cost := costOf(s.mm.Fork())
+	cost := committed(s.mm.Fork()) + s.mm.StackRoom(s.stackMax)
 	if why, busy := k.commit(t, cost); busy != nil {
 		return k.waitFor(t, busy), nil
+	} else if why != nil && k.squeeze(s, t) {
+		return k.DecideClone(t, nr, flags)
 	} else if why != nil {
 		return Verdict{Kind: Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}}, nil
 	}

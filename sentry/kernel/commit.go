@@ -21,11 +21,13 @@ import (
 
 // bill is what one address space is charged. All amounts are pages.
 type bill struct {
-	cost    uint64
-	held    uint64
-	shared  uint64 // pages of shared mappings when the objects were last looked at
-	objects map[*mm.File]bool
-	vacated bool // it has ended, and costs nothing any more
+	cost uint64
+	held uint64
+	// stackMax is how large, in bytes, stacks of it may grow without being asked about.
+	stackMax uint64
+	shared   uint64 // pages of shared mappings when the objects were last looked at
+	objects  map[*mm.File]bool
+	vacated  bool // it has ended, and costs nothing any more
 }
 
 // debt is what a call has to settle when it is over. Amounts are pages.
@@ -68,9 +70,9 @@ func (k *Kernel) Budget() (used, limit uint64) {
 // never reports whether MAP_NORESERVE is not honoured.
 func (k *Kernel) never() bool { return k.ledger != nil && k.ledger.Overcommit.Mode == limits.Never }
 
-// costOf returns what an address space costs by itself, in pages: what Linux counts, and private huge
-// pages, which it counts apart.
-func costOf(m *mm.MemoryManager) uint64 {
+// committed returns what an address space has, in pages: what Linux counts, and private huge pages,
+// which it counts apart.
+func committed(m *mm.MemoryManager) uint64 {
 	t := m.Totals()
 	return t.Committed + t.HugeVM
 }
@@ -82,7 +84,7 @@ func (k *Kernel) charge(t *Task, res mm.Result) (why *limits.Refusal, wait *Task
 		return nil, nil
 	}
 	s, p := t.space, &t.call
-	cost := costOf(s.mm)
+	cost := k.costOf(s)
 	reserve := k.unsureCost(t, res)
 	made, size := s.newObject(&p.call, res)
 	want := reserve + size
@@ -135,13 +137,26 @@ func (k *Kernel) chargeImage(t *Task) *limits.Refusal {
 	if k.ledger == nil {
 		return nil
 	}
-	cost := costOf(t.space.mm)
-	if why, _ := k.commit(t, cost); why != nil {
-		t.space.bill = bill{vacated: true}
-		return why
+	s, own := t.space, t.Group.caller.Limits.Stack
+	s.stackMax = own
+	if t.Group.clamped {
+		s.stackMax = t.Group.clamp // which an exec does not change
 	}
-	t.space.cost = cost
-	return nil
+	size, _ := s.mm.LargestStack()
+	var why *limits.Refusal
+	for _, max := range [...]uint64{k.stackBound(s, own), min(own, size+leastRoom), size} {
+		want := committed(s.mm) + s.mm.StackRoom(max)
+		if why, _ = k.commit(t, want); why != nil {
+			continue
+		}
+		if max != s.stackMax && k.setStackMax(s, max) != nil {
+			s.stackMax = max // it is ending
+		}
+		s.cost = want
+		return nil
+	}
+	s.bill = bill{vacated: true}
+	return why
 }
 
 // newObject returns the object that a call has made, and its size in pages; nil when it has made none.
@@ -184,7 +199,7 @@ func (k *Kernel) unsureCost(t *Task, res mm.Result) uint64 {
 	case linux.SYS_PKEY_MPROTECT:
 		before := s.mm.Snapshot()
 		s.mm.MProtect(&t.Group.caller, hostarch.Addr(a[0]), a[1], a[2], -1)
-		cost := costOf(s.mm)
+		cost := k.costOf(s)
 		s.mm.Restore(before)
 		if cost > s.cost {
 			return cost - s.cost
@@ -232,7 +247,7 @@ func (k *Kernel) recount(s *space) {
 	if k.ledger == nil || s.vacated {
 		return
 	}
-	cost := costOf(s.mm)
+	cost := k.costOf(s)
 	if cost > s.cost {
 		k.ledger.Force(cost - s.cost)
 	} else {
@@ -316,6 +331,9 @@ func (k *Kernel) reclaim(t *Task) (found bool, busy *Task) {
 			found = true
 		}
 	}
+	if found = k.collectSegments() || found; found {
+		return true, nil
+	}
 	for _, o := range k.tasks {
 		if o == t || o.call.freed == 0 && len(o.call.dropped) == 0 || o.space.vacated {
 			continue
@@ -327,7 +345,16 @@ func (k *Kernel) reclaim(t *Task) (found bool, busy *Task) {
 		}
 		busy = o
 	}
-	return k.collectSegments() || found, busy
+	if found {
+		return true, nil
+	}
+	for _, o := range k.tasks {
+		// t's own model may be ahead of what is granted; it is squeezed when all else is in vain.
+		if o.space != t.space {
+			found = k.squeeze(o.space, o) || found
+		}
+	}
+	return found, busy
 }
 
 // CheckLedger returns an error where the ledger is not the sum of what it should be of.
@@ -354,7 +381,7 @@ func (k *Kernel) checkLedger() error {
 		if s.vacated {
 			continue
 		}
-		if cost := costOf(s.mm); cost != s.cost {
+		if cost := k.costOf(s); cost != s.cost {
 			return fmt.Errorf("the address space of thread %d costs %d pages, and is charged %d", t.TID, cost, s.cost)
 		}
 		if s.held != held[s] {

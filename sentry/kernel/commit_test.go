@@ -15,8 +15,9 @@ func bootCounted(t *testing.T, free uint64) (*Kernel, *Task, *fakeHost) {
 	t.Helper()
 	_, task, _ := boot(t)
 	h := &fakeHost{maps: map[int]string{}, gone: map[int]bool{}, left: map[int]bool{}}
+	h.limited = func(l *limits.Rlimits) { l.Stack = stackSize } // which leaves it no room
 	k := New(testConfig(), h)
-	k.SetLedger(limits.Ledger{Limit: costOf(task.MM()) + free})
+	k.SetLedger(limits.Ledger{Limit: committed(task.MM()) + free})
 	if _, err := k.Start(100); err != nil {
 		t.Fatal(err)
 	}
@@ -42,9 +43,10 @@ func anon(addr, pages, prot, flags uint64) Call {
 }
 
 const (
-	rwProt  = linux.PROT_READ | linux.PROT_WRITE
-	private = linux.MAP_PRIVATE | linux.MAP_FIXED
-	shared  = linux.MAP_SHARED | linux.MAP_FIXED
+	stackSize = 0x21000 // of image
+	rwProt    = linux.PROT_READ | linux.PROT_WRITE
+	private   = linux.MAP_PRIVATE | linux.MAP_FIXED
+	shared    = linux.MAP_SHARED | linux.MAP_FIXED
 )
 
 // do makes a call that the kernel answers as the model does, and returns the errno.
@@ -127,7 +129,7 @@ func TestCharges(t *testing.T) {
 // TestForkIsCharged: with the copy of what is private, from before it is made to the end of the child.
 func TestForkIsCharged(t *testing.T) {
 	k, task, _ := bootCounted(t, 1000)
-	image := costOf(task.MM())
+	image := committed(task.MM())
 	do(t, k, task, anon(area, 400, rwProt, private))
 	do(t, k, task, anon(area+400*pg, 100, rwProt, shared))
 	fork := func() Verdict {

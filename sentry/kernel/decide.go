@@ -75,7 +75,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		s.waiters = append(s.waiters, t.TID)
 		return Verdict{Kind: Wait}, nil
 	}
-	args := c.Args
+	asked := c
 	if c.Nr == linux.SYS_MMAP && k.never() && c.Args[3]&linux.MAP_HUGETLB == 0 {
 		// The host may be in another mode, in which it would not count such a mapping.
 		c.Args[3] &^= linux.MAP_NORESERVE
@@ -101,7 +101,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 			return Verdict{}, err
 		}
 	}
-	t.call = pending{call: c, extent: ext}
+	t.call = pending{call: c, extent: ext, stackLimit: t.Group.stackLimit, clamped: t.Group.clamped}
 	res, err := k.tryCall(t)
 	if err != nil {
 		return Verdict{}, err
@@ -150,7 +150,11 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		s.mm.Restore(t.call.undo)
 		return k.waitFor(t, busy), nil
 	case why != nil:
-		return k.refuse(t, why), nil
+		v := k.refuse(t, why)
+		if k.squeeze(s, t) {
+			return k.Decide(t, asked)
+		}
+		return v, nil
 	}
 	k.note(s)
 	if !c.Observable {
@@ -166,7 +170,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 			return Verdict{Kind: Rewrite, Result: res, Args: a}, nil
 		}
 	}
-	if c.Args != args {
+	if c.Args != asked.Args {
 		return Verdict{Kind: Rewrite, Result: res, Args: c.Args}, nil
 	}
 	return Verdict{Kind: Observe, Result: res}, nil

@@ -41,6 +41,8 @@ type Host interface {
 	Limits(t *Task) (limits.Rlimits, error)
 	// DataLimit returns one of these alone, RLIMIT_DATA.
 	DataLimit(t *Task) (uint64, error)
+	// SetStackLimit makes the soft RLIMIT_STACK of the task's process soft bytes.
+	SetStackLimit(t *Task, soft uint64) error
 	// Creds returns what the task's credentials permit.
 	Creds(t *Task) (mm.Creds, error)
 	// HasLeft reports whether the task is known to have left system call nr, which it was in at
@@ -160,6 +162,10 @@ type ThreadGroup struct {
 	Name   string // the program's name, for messages
 	caller mm.Caller
 	tasks  int
+
+	// clamped: the host has clamp for the process's RLIMIT_STACK in place of stackLimit, in bytes.
+	clamped           bool
+	clamp, stackLimit uint64
 }
 
 // MM returns the task's address space.
@@ -192,7 +198,9 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 		child.Group = parent.Group
 		child.Group.tasks++
 	} else {
-		child.Group = &ThreadGroup{TGID: childTID, Name: parent.Group.Name, caller: parent.Group.caller, tasks: 1}
+		g := *parent.Group
+		g.TGID, g.tasks = childTID, 1
+		child.Group = &g
 	}
 	k.tasks[childTID] = child
 	if flags&linux.CLONE_VM != 0 {
@@ -207,6 +215,7 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 	if parent.space.pending == parent {
 		k.settle(parent) // it was reserved for this
 	}
+	child.space.stackMax = parent.space.stackMax
 	k.recount(child.space)
 	if parent.space.users > 1 || parent.space.dirty {
 		// Other threads' calls may have run before or after the copy was made: the child

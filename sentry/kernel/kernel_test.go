@@ -29,14 +29,15 @@ type fakeHost struct {
 	files  map[int32]*mm.File
 	ranges []hostarch.AddrRange // of process_madvise
 
-	segments  map[int32]*mm.File
-	allowed   uint32 // what of rwx they permit
-	mayBeHuge bool
-	limited   func(*limits.Rlimits)
-	gone      map[int]bool // threads that have no address space any more
-	sysv      map[int32]SegmentInfo
-	otherIPC  bool         // the tasks are in an IPC namespace of their own
-	left      map[int]bool // threads that are known to wait in another call than their last decided one
+	segments    map[int32]*mm.File
+	allowed     uint32 // what of rwx they permit
+	mayBeHuge   bool
+	limited     func(*limits.Rlimits)
+	stackLimits map[int]uint64 // RLIMIT_STACK by process, where it was set
+	gone        map[int]bool   // threads that have no address space any more
+	sysv        map[int32]SegmentInfo
+	otherIPC    bool         // the tasks are in an IPC namespace of their own
+	left        map[int]bool // threads that are known to wait in another call than their last decided one
 }
 
 func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
@@ -79,11 +80,14 @@ func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
 	return procmaps.Parse([]byte(text))
 }
 
-func (h *fakeHost) Limits(*Task) (limits.Rlimits, error) {
+func (h *fakeHost) Limits(t *Task) (limits.Rlimits, error) {
 	l := limits.Unlimited()
 	l.Stack = 8 << 20
 	if h.limited != nil {
 		h.limited(&l)
+	}
+	if soft, ok := h.stackLimits[t.Group.TGID]; ok {
+		l.Stack = soft
 	}
 	return l, nil
 }
@@ -91,6 +95,14 @@ func (h *fakeHost) Limits(*Task) (limits.Rlimits, error) {
 func (h *fakeHost) DataLimit(t *Task) (uint64, error) {
 	l, err := h.Limits(t)
 	return l.Data, err
+}
+
+func (h *fakeHost) SetStackLimit(t *Task, soft uint64) error {
+	if h.stackLimits == nil {
+		h.stackLimits = make(map[int]uint64)
+	}
+	h.stackLimits[t.Group.TGID] = soft
+	return nil
 }
 
 func (h *fakeHost) Creds(*Task) (mm.Creds, error) { return mm.Creds{}, nil }

@@ -136,6 +136,13 @@ func (k *Kernel) readLimits(t *Task) error {
 	if err != nil {
 		return err
 	}
+	if g := t.Group; g.clamped {
+		if lim.Stack == g.clamp {
+			lim.Stack = g.stackLimit
+		} else {
+			g.clamped = false // somebody has set it
+		}
+	}
 	t.Group.caller.Limits = lim
-	return nil
+	return k.boundStacks(t)
 }

@@ -55,6 +55,9 @@ type pending struct {
 	segment  *mm.File
 	unseen   bool // whether the segment is one of huge pages only shows once it is attached
 	advised  []hostarch.AddrRange
+	// whether RLIMIT_STACK was lowered when it was made, and what the program knew it as
+	clamped    bool
+	stackLimit uint64
 }
 
 // extent is what part of an address space a call can change.

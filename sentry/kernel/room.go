@@ -1,0 +1,156 @@
+package kernel
+
+import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/limits"
+	"github.com/runsbx/runsbx/sentry/linux"
+)
+
+// Stacks grow by page faults, which nobody is asked about. So that what is committed never exceeds the
+// ledger's limit, how far they may grow is charged before they do: their room, which the host's
+// RLIMIT_STACK bounds. As long as there is enough, that limit is the program's own. When memory is short,
+// all rooms are made small by lowering it; a stack that then needs more faults, and gets it, unless
+// there is none:
+//
+//	            room, charged beforehand
+//	           |- - - - - - - -|
+//	           end-RLIMIT_STACK   start            end
+//	           |                  [===== stack =====)
+//
+// The program is told its own limit, not the lowered one.
+
+// leastRoom is what a stack keeps when memory is short, in bytes: the kernel itself may write so far
+// below its start, and its faults cannot be answered by growing.
+const leastRoom = 256 << 10
+
+// mostRoom is what a stack without a limit, or with a large one, gets at once, in bytes.
+const mostRoom = 8 << 20
+
+// costOf returns what s costs, in pages: what is there, and how far its stacks may grow.
+func (k *Kernel) costOf(s *space) uint64 { return committed(s.mm) + s.mm.StackRoom(s.stackMax) }
+
+// setStackMax has the host let stacks of s grow to max bytes at most.
+func (k *Kernel) setStackMax(s *space, max uint64) error {
+	seen := make(map[*ThreadGroup]bool)
+	for _, t := range k.tasks {
+		g := t.Group
+		if t.space != s || seen[g] {
+			continue
+		}
+		seen[g] = true
+		own := g.caller.Limits.Stack
+		if g.clamped {
+			own = g.stackLimit
+		}
+		if err := k.host.SetStackLimit(t, min(max, own)); err != nil {
+			return err
+		}
+		g.clamped = max < own
+		g.clamp, g.stackLimit = max, own
+	}
+	s.stackMax = max
+	return nil
+}
+
+// squeeze makes the room of s small, and reports whether that has given anything back.
+func (k *Kernel) squeeze(s *space, t *Task) bool {
+	size, n := s.mm.LargestStack()
+	max := size + leastRoom/uint64(max(n, 1))
+	if s.vacated || max >= s.stackMax {
+		return false
+	}
+	before := s.cost
+	if k.setStackMax(s, max) != nil {
+		return false // it is ending
+	}
+	// It may have grown until just now.
+	if k.followStacks(t) != nil {
+		return false
+	}
+	k.recount(s)
+	return s.cost < before
+}
+
+// boundStacks charges the room that a limit gives which the program, or somebody else, has set; where
+// that is not to be had, the limit is lowered at once.
+func (k *Kernel) boundStacks(t *Task) error {
+	s, g := t.space, t.Group
+	if k.ledger == nil || g.clamped || s.vacated || s.hidden || g.caller.Limits.Stack == s.stackMax {
+		return nil
+	}
+	max := k.stackBound(s, g.caller.Limits.Stack)
+	if now, room := s.mm.StackRoom(s.stackMax), s.mm.StackRoom(max); room > now {
+		if why, _ := k.commit(t, room-now); why != nil {
+			return k.setStackMax(s, s.stackMax)
+		}
+		s.cost += room - now
+	} else {
+		k.ledger.Uncharge(now - room)
+		s.cost -= now - room
+	}
+	return k.setStackMax(s, max)
+}
+
+// stackBound returns the limit that a new image's stack begins with: the program's own, unless that is
+// very large.
+func (k *Kernel) stackBound(s *space, own uint64) uint64 {
+	size, _ := s.mm.LargestStack()
+	return min(own, size+mostRoom)
+}
+
+// GrowStack is asked about a fault of t at addr, where nothing is mapped. It reports whether a stack may
+// now grow down to there, which the lowered limit had kept it from, so that the access is to be made
+// again; if memory is short, why it may not.
+func (k *Kernel) GrowStack(t *Task, addr hostarch.Addr) (again bool, why *limits.Refusal, busy *Task, err error) {
+	s, g := t.space, t.Group
+	if k.ledger == nil || !g.clamped || s.hidden || !s.mm.StackAbove(addr) {
+		return false, nil, nil, nil
+	}
+	if err := k.readLimits(t); err != nil {
+		return false, nil, nil, err
+	}
+	if err := k.followStacks(t); err != nil {
+		return false, nil, nil, err
+	}
+	before := s.mm.Snapshot()
+	res := s.mm.Fault(&g.caller, addr.RoundDown(), true)
+	r, _, _ := s.mm.Find(addr)
+	s.mm.Restore(before)
+	if res.Signal == linux.SIGSEGV || !g.clamped {
+		return false, nil, nil, nil // it may not for another reason
+	}
+	need := r.Length()
+	if need <= s.stackMax {
+		return true, nil, nil, nil
+	}
+	for _, max := range [...]uint64{min(need+leastRoom, g.stackLimit), need} {
+		more := s.mm.StackRoom(max) - s.mm.StackRoom(s.stackMax)
+		why, busy = k.commit(t, more)
+		switch {
+		case busy != nil:
+			return true, nil, busy, nil // it faults again until that call is over
+		case why != nil:
+			continue
+		}
+		if err := k.setStackMax(s, max); err != nil {
+			k.ledger.Uncharge(more)
+			return false, nil, nil, err
+		}
+		s.cost += more
+		return true, nil, nil, nil
+	}
+	return false, why, nil, nil
+}
+
+// OldStackLimit returns the soft RLIMIT_STACK, in bytes, that t's getrlimit or prlimit64 of its own
+// process is to find, where the host has another.
+func (k *Kernel) OldStackLimit(t *Task, c *Call) (soft uint64, lowered bool) {
+	const rlimitStack = 3
+	switch {
+	case c.Nr == linux.SYS_GETRLIMIT && uint32(c.Args[0]) == rlimitStack:
+		return t.Group.stackLimit, t.Group.clamped
+	case c.Nr == linux.SYS_PRLIMIT64 && uint32(c.Args[1]) == rlimitStack && (int32(c.Args[0]) == 0 || int(int32(c.Args[0])) == t.Group.TGID):
+		return t.call.stackLimit, t.call.clamped
+	}
+	return 0, false
+}

@@ -82,6 +82,7 @@ const (
 type Process struct {
 	open    map[int]*lack    // by thread, what it was refused and has not got over
 	signals map[int]Delivery // the last of each number
+	killer  *Refusal
 	count   uint64
 }
 
@@ -182,10 +183,16 @@ func (p *Process) Delivered(d Delivery) {
 	p.signals[d.Signo] = d
 }
 
+// Killed records that the process is killed for want of what r was refused: nothing can be told of it
+// to an exec that cannot go back.
+func (p *Process) Killed(r Refusal) { p.killer = &r }
+
 // End returns what ended process pid, and the refusal when one did.
 func (p *Process) End(pid int, s Status) (Cause, *Refusal) {
 	var by *lack
 	switch {
+	case s.Signal == linux.SIGKILL && p.killer != nil:
+		return causeOf(p.killer), p.killer
 	case s.Signal != 0:
 		d, ok := p.signals[s.Signal]
 		if !ok { // SIGKILL is not delivered

@@ -159,6 +159,8 @@ func TestEnd(t *testing.T) {
 		{"no room for the handler's frame", story(overflow(self), fault(self, linux.SIGSEGV, linux.SI_KERNEL, 0)), die(linux.SIGSEGV), Limit, 4 * k},
 		{"overflow after all is well", story(malloc(self, 500*m), get(self, 9*m, mmapB), overflow(self)), die(linux.SIGSEGV), Limit, 4 * k},
 
+		{"an exec that cannot be had", story(step(func(p *Process) { p.Killed(Refusal{Asked: m, Why: &limits.Refusal{}}) })), die(9), Limit, m},
+
 		// Other kinds.
 		{"policy", story(refuseFor(&limits.Refusal{Kind: limits.ByPolicy, Resource: "wx"}, self, "mprotect", 4*k, mmapA)), exit(1), Policy, 4 * k},
 		{"injected", story(refuseFor(&limits.Refusal{Kind: limits.ByInjection}, self, "mmap", 4*k, mmapA)), exit(1), Injected, 4 * k},

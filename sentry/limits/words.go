@@ -71,7 +71,7 @@ func (r Resource) unit() (write func(uint64, int) (string, float64), name string
 	switch r {
 	case MapCount:
 		return count, " VMAs"
-	case "procs":
+	case Procs:
 		return count, " tasks"
 	}
 	return size, ""
@@ -82,6 +82,8 @@ func (r *Refusal) Error() string {
 	switch {
 	case r.Kind != ByLimit:
 		return strings.TrimSpace(r.Kind.String() + " " + string(r.Resource))
+	case r.Resource == Uncounted:
+		return "it could not be counted against the limit"
 	case r.Resource == Space:
 		return "no free range of addresses is long enough"
 	case r.Limit == 0 && r.Used == 0:

@@ -39,11 +39,12 @@ func TestRefusalExplainsItself(t *testing.T) {
 		{Refusal{Resource: AS, Used: math.MaxUint64, Wanted: 4096, Limit: 64 * m}, "as 16E used + 4K > limit 64M"},
 		{Refusal{Resource: Commit, Used: 60 * m, Wanted: 4 * m, Limit: 64 * m}, "commit 60M used + 4M >= limit 64M"},
 		{Refusal{Resource: MapCount, Used: 65, Wanted: 1, Limit: 64}, "map-count 65 used + 1 > limit 64 VMAs"},
-		{Refusal{Resource: "procs", Used: 10, Wanted: 1, Limit: 10}, "procs 10 used + 1 > limit 10 tasks"},
+		{Refusal{Resource: Procs, Used: 10, Wanted: 1, Limit: 10}, "procs 10 used + 1 > limit 10 tasks"},
 		{Refusal{Resource: MemLock}, "memlock limit 0"},
 		{Refusal{Resource: MemLock, Wanted: 4096}, "memlock limit 0"},
 		{Refusal{Resource: AS, Used: 64 * m, Limit: 64 * m}, "as 64M used, 0 wanted, limit 64M"},
 		{Refusal{Resource: Space, Used: m, Wanted: m, Limit: 1 << 47}, "no free range of addresses is long enough"},
+		{Refusal{Resource: Uncounted, Wanted: m}, "it could not be counted against the limit"},
 		{Refusal{Kind: ByPolicy, Resource: "wx"}, "policy wx"},
 		{Refusal{Kind: ByInjection}, "injected"},
 	} {

@@ -195,6 +195,7 @@ const (
 	SIGABRT     = 6
 	SIGBUS      = 7
 	SIGFPE      = 8
+	SIGKILL     = 9
 	SIGSEGV     = 11
 	SIGSYS      = 31
 	SEGV_MAPERR = 1

@@ -107,6 +107,13 @@ func (m *MemoryManager) StackMayReach(end hostarch.Addr, c *Caller) bool {
 		m.furthest(seg.End, uint64(m.cfg.MmapMinAddr), c) < uint64(end)
 }
 
+// StackAbove reports whether nothing is mapped at addr, and the next mapping above is a stack, which a
+// fault at addr would make grow.
+func (m *MemoryManager) StackAbove(addr hostarch.Addr) bool {
+	seg, ok := m.vmas.Find(uint64(addr))
+	return ok && seg.Start > uint64(addr) && seg.Value.Flags&VM_GROWSDOWN != 0
+}
+
 // lowestStart returns how low the guard gap of a stack [start, end) may have come.
 func (m *MemoryManager) lowestStart(start, end uint64, c *Caller) uint64 {
 	low := uint64(m.cfg.MmapMinAddr)

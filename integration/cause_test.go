@@ -399,11 +399,15 @@ func languageEnds() (all []ending) {
 		"go, all there is": {"limit", ".* refused: data .*", prlimit("--data=150000000", "go/prog")},
 		"go, too much":     {"limit", ".* refused: data .*", prlimit("--data=150000000", "go/prog", "big")},
 		"java, heap":       {"limit", ".* refused: as .*", prlimit("--as=1300000000", "java", "-Xint", "-XX:+UseSerialGC", "-Xmx1200m", "-cp", "java", "Main")},
+		"java, commit":     {"limit", ".* refused: commit .*", []string{"java", "-Xms256m", "-Xmx256m", "-version"}},
 		"java, threads":    {"limit", ".* refused: as .*", prlimit("--as=1900000000", "java", "-Xint", "-XX:+UseSerialGC", "-Xmx64m", "-cp", "java", "Main")},
 	} {
 		e := ending{name: name, argv: x.argv, cause: x.cause, blamed: x.blamed, bulky: true}
 		if lang, _, _ := strings.Cut(name, ","); lang != "node" {
 			e.build = lang
+		}
+		if strings.HasSuffix(name, "commit") {
+			e.flags = "--limit commit=64M"
 		}
 		all = append(all, e)
 	}

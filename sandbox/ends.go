@@ -119,6 +119,7 @@ func (e *ends) went(t *kernel.Task, c *kernel.Call) {
 	after := t.MM().Totals()
 	more := func(was, is uint64) uint64 { return (max(was, is) - was) << hostarch.PageShift }
 	g := blame.Grant{Data: more(before.DataVM, after.DataVM), Total: more(before.TotalVM, after.TotalVM)}
+	g.LimitsAsked = c.Nr == linux.SYS_PRLIMIT64 && c.Args[2] == 0
 	if g.Total > 0 {
 		g.Place = placeOf(t, c)
 	}

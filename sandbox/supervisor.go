@@ -426,6 +426,9 @@ func (s *supervisor) failure() error {
 func (s *supervisor) finish(status unix.WaitStatus, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.failed == nil && err != nil {
+		s.failed = &Error{Op: "wait", Err: err}
+	}
 	if s.trace != nil {
 		if err := s.trace.close(); err != nil && s.failed == nil {
 			s.failed = &Error{Op: "trace", Err: err}
@@ -433,9 +436,6 @@ func (s *supervisor) finish(status unix.WaitStatus, err error) {
 	}
 	if err := s.k.CheckLedger(); err != nil && s.failed == nil {
 		s.failed = &Error{Op: "accounts at the end", Err: err}
-	}
-	if s.failed == nil && err != nil {
-		s.failed = &Error{Op: "wait", Err: err}
 	}
 	s.report.finish(status, s.k, &s.ends, s.failed)
 }

@@ -47,6 +47,8 @@ type Grant struct {
 	Data  uint64 // bytes of private writable memory
 	Total uint64 // bytes of addresses
 	Place Place
+	// LimitsAsked: it was a question about the process's limits.
+	LimitsAsked bool
 }
 
 // Delivery is a signal as it was delivered to a thread.
@@ -69,6 +71,9 @@ const (
 	// handlerMemory is more than what programs need to report that there is no memory: python's
 	// traceback takes a new arena of 1 MiB, other runtimes take less.
 	handlerMemory = 2 << 20
+	// reportMemory is more than what a program needs that explains the refusal, for which it asks for its
+	// limits at once: java's error report takes 4 MiB and more for the symbols of its libraries.
+	reportMemory = 16 << 20
 	// noMemlockMemory is the same for what does not lack memory, only a lock on it.
 	noMemlockMemory = 256 << 10
 	// othersMemory is what other threads have to get until the process as a whole has gone on.
@@ -93,6 +98,7 @@ type lack struct {
 	asked  uint64  // by the last of them
 	places []Place
 	next   bool   // the thread has made no call since
+	report bool   // the next was a question about limits
 	own    uint64 // memory that the thread got since
 	others uint64 // and that others did
 }
@@ -114,7 +120,7 @@ func (p *Process) Refused(r Refusal) {
 	if l.order == 0 || !sameSize(l.first.Asked, r.Asked) || l.first.Why.Kind != r.Why.Kind {
 		l.first = r
 	}
-	l.order, l.asked, l.next, l.own, l.others = p.count, r.Asked, true, 0, 0
+	l.order, l.asked, l.next, l.report, l.own, l.others = p.count, r.Asked, true, false, 0, 0
 	if len(l.places) == maxPlaces {
 		l.places = append(l.places[:0], l.places[1:]...)
 	}
@@ -167,6 +173,9 @@ func (l *lack) overcome(g Grant) bool {
 		}
 	case limits.MemLock:
 		enough = noMemlockMemory
+	}
+	if l.report = l.report || next && g.LimitsAsked; l.report {
+		enough = reportMemory
 	}
 	l.own += g.Data
 	return l.own >= enough

@@ -40,6 +40,8 @@ func reserve(tid int, bytes uint64, at Place) step {
 
 func free(tid int) step { return func(p *Process) { p.Went(tid, Grant{}) } }
 
+func ask(tid int) step { return func(p *Process) { p.Went(tid, Grant{LimitsAsked: true}) } }
+
 func fork(tid int) step { return func(p *Process) { p.Forked(tid) } }
 
 func sent(tid, signo, code, sender int) step {
@@ -122,6 +124,8 @@ func TestEnd(t *testing.T) {
 		{"goes on", story(malloc(self, 500*m), get(self, m, mmapB), get(self, m, mmapB)), exit(3), Exited, 0},
 		{"the heap cannot grow, malloc maps", story(refuse(self, "brk", 132*k, brkX), get(self, m, mmapB)), exit(3), Exited, 0},
 		{"as much later is no proof", story(refuse(self, "mmap", 132*k, mmapA), free(self), get(self, m, mmapB)), exit(1), Limit, 132 * k},
+		{"java's error report", story(refuse(self, "mmap", 380*m, mmapA), ask(self), get(self, 5*m, mmapB)), exit(1), Limit, 380 * m},
+		{"limits asked for later", story(refuse(self, "mmap", 380*m, mmapA), free(self), ask(self), get(self, 5*m, mmapB)), exit(1), Exited, 0},
 		{"makes a process", story(malloc(self, 500*m), fork(self)), exit(3), Exited, 0},
 		{"got over it, and then not", story(malloc(self, 500*m), get(self, 8*m, mmapB), malloc(self, 90*m)), exit(1), Limit, 90*m + 4*k},
 

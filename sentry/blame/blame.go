@@ -81,6 +81,8 @@ const (
 	// sameRequest is how far apart the sizes lie of calls by which malloc tries to satisfy one request.
 	sameRequest = 2 << 20
 	maxPlaces   = 16
+	// maxOpen is for how many threads it is remembered that they were refused something.
+	maxOpen = 64
 )
 
 // Process is what was seen of one process since its exec or fork. The zero value has seen nothing.
@@ -114,6 +116,9 @@ func (p *Process) Refused(r Refusal) {
 	p.count++
 	l := p.open[r.TID]
 	if l == nil {
+		if len(p.open) >= maxOpen {
+			delete(p.open, p.oldest())
+		}
 		l = &lack{}
 		p.open[r.TID] = l
 	}
@@ -125,6 +130,17 @@ func (p *Process) Refused(r Refusal) {
 		l.places = append(l.places[:0], l.places[1:]...)
 	}
 	l.places = append(l.places, r.Place)
+}
+
+// oldest returns the thread whose refusal is the longest ago.
+func (p *Process) oldest() (tid int) {
+	order := p.count
+	for by, l := range p.open {
+		if l.order < order {
+			tid, order = by, l.order
+		}
+	}
+	return tid
 }
 
 func sameSize(first, asked uint64) bool {

@@ -185,6 +185,23 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+// TestManyThreads: what is remembered of the threads of a process is bounded, and the latest is kept.
+func TestManyThreads(t *testing.T) {
+	var p Process
+	for tid := 1; tid <= 1000; tid++ {
+		refuse(tid, "mmap", uint64(tid)*4*m, mmapA)(&p)
+	}
+	if len(p.open) != maxOpen {
+		t.Errorf("%d threads are remembered", len(p.open))
+	}
+	for tid := 1000; tid > 1000-maxOpen; tid-- {
+		if _, r := p.End(self, Status{Code: 1}); r == nil || r.TID != tid {
+			t.Fatalf("blamed is %+v, want thread %d", r, tid)
+		}
+		p.Forked(tid)
+	}
+}
+
 func TestArenaReservation(t *testing.T) {
 	const flags = 0x4022
 	for _, x := range []struct {

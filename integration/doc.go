@@ -16,6 +16,7 @@
 //	kill_test.go       the supervisor is killed: nothing survives
 //	aslr_test.go       --aslr seed=N and off
 //	stream_test.go     closed, full, broken and large standard streams
+//	cause_test.go      ends of all kinds, and that the report tells what ended the program
 //	status_test.go     exit statuses, signals, programs that cannot be run
 //	inherit_test.go    what a program inherits: limits, umask, descriptors, ...
 //	user_test.go       an ordinary user, an unprivileged container, the sandbox in the sandbox

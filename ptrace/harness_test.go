@@ -64,6 +64,8 @@ type counter struct {
 	exited  func(tid int, ws unix.WaitStatus)
 	proved  func(tid int)
 
+	signaled func(tid int, sig *Signal)
+
 	mu     sync.Mutex
 	live   map[int]string // "running", or the method that is being called
 	counts map[string]int
@@ -144,6 +146,13 @@ func (c *counter) Exec(tid, former int) {
 	c.count("exec", tid)
 	if c.exec != nil {
 		c.exec(tid, former)
+	}
+}
+
+func (c *counter) Signaled(tid int, sig *Signal) {
+	c.count("signaled", tid)
+	if c.signaled != nil {
+		c.signaled(tid, sig)
 	}
 }
 

@@ -191,9 +191,25 @@ func (t *Tracer) signal(th *thread, sig unix.Signal) {
 	if sig == unix.SIGSTOP && t.isCookie(th) {
 		sig = 0
 	}
+	if sig != 0 && !t.report(th, sig) {
+		return
+	}
 	if sig == 0 || t.restart(th) {
 		t.resume(th, sig)
 	}
+}
+
+// report tells the Handler about a signal. It returns false when the thread has died.
+func (t *Tracer) report(th *thread, sig unix.Signal) bool {
+	var si siginfo
+	if !t.ok("PTRACE_GETSIGINFO", th.tid, getSiginfo(th.tid, &si)) {
+		return false
+	}
+	t.handler.Signaled(th.tid, &Signal{
+		Number: sig, Code: int(si.code), Sender: int(si.pid),
+		Addr: uint64(uint32(si.pid)) | uint64(si.uid)<<32, // where a fault's si_addr is
+	})
+	return true
 }
 
 // restart makes a call whose notification a signal has interrupted start again after the signal's

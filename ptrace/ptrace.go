@@ -27,6 +27,14 @@ type Syscall struct {
 	Mechanism Mechanism
 }
 
+// Signal is a signal about to be delivered (siginfo_t).
+type Signal struct {
+	Number unix.Signal
+	Code   int    // SI_USER, SEGV_MAPERR, ...
+	Sender int    // process id, of a signal that was sent
+	Addr   uint64 // of a fault
+}
+
 // ActionKind is what becomes of a stopped call.
 type ActionKind uint8
 
@@ -80,6 +88,9 @@ type Handler interface {
 	// now on (they differ when a thread other than the leader did); all other threads of
 	// its group are gone. It is called for the first program too. The address space is new.
 	Exec(tid, former int)
+	// Signaled reports that a signal is about to be delivered to thread tid. It may have a
+	// handler there, or be ignored. SIGKILL is not delivered, and not reported.
+	Signaled(tid int, sig *Signal)
 	// Exiting reports that thread tid is about to end; its address space is still there.
 	// Only with Config.ExitStops, and not promised: SIGKILL can overtake it.
 	Exiting(tid int)

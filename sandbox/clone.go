@@ -41,7 +41,7 @@ func (s *supervisor) clone(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Actio
 	case kernel.Wait:
 		return s.orKill(ptrace.Action{Kind: ptrace.Park}), v.WaitFor
 	case kernel.Refuse:
-		s.record(t, &kernel.Call{Nr: call.Nr, Args: call.Args}, &v)
+		s.record(t, new(callOf(call)), &v)
 		a = ptrace.Action{Kind: ptrace.Return, Value: v.Result.Value()}
 	}
 	return s.orKill(a), 0

@@ -69,6 +69,35 @@ func currentSyscall(tid int) int {
 	return nr
 }
 
+// stackPointer returns the stack pointer of a thread that waits in a system call, or 0.
+func stackPointer(tid int) uint64 {
+	b, err := os.ReadFile(procPath(tid, "syscall"))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(b)) // number, six arguments, stack pointer, instruction pointer
+	if len(fields) != 9 {
+		return 0
+	}
+	sp, _ := strconv.ParseUint(fields[7], 0, 64)
+	return sp
+}
+
+// ownNumber returns the process's id as it is in its own namespace of process ids; 0 when that is not
+// known.
+func ownNumber(pid int) int {
+	b, err := os.ReadFile(procPath(pid, "status"))
+	if err != nil {
+		return 0
+	}
+	ids := strings.Fields(statusField(string(b), "NSpid"))
+	if len(ids) == 0 {
+		return 0
+	}
+	own, _ := strconv.Atoi(ids[len(ids)-1])
+	return own
+}
+
 // HasLeft implements kernel.Host. The number is shown only of a thread that sleeps.
 func (m *machine) HasLeft(t *kernel.Task, nr uint64) bool {
 	now := currentSyscall(t.TID)

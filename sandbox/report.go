@@ -4,11 +4,14 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runsbx/runsbx/sentry/blame"
 	"github.com/runsbx/runsbx/sentry/kernel"
+	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
 )
 
@@ -20,20 +23,24 @@ const maxListed = 100
 
 // Report says what happened in a sandbox.
 type Report struct {
-	Schema    int      `json:"schema"`
-	Program   []string `json:"program"`
-	Cause     string   `json:"cause"` // what ended the program: "exited", "signal", "limit" (it could not start) or "runsbx"
-	ExitCode  int      `json:"exit_code"`
-	Signal    string   `json:"signal,omitempty"`
-	Failure   string   `json:"failure,omitempty"` // with cause "runsbx" or "limit"
-	Processes uint64   `json:"processes"`
-	Threads   uint64   `json:"threads"` // all tasks, the processes' first threads included
-	Execs     uint64   `json:"execs"`
+	Schema   int      `json:"schema"`
+	Program  []string `json:"program"`
+	Cause    Cause    `json:"cause"` // what ended the program's first process
+	ExitCode int      `json:"exit_code"`
+	Signal   string   `json:"signal,omitempty"`
+	Failure  string   `json:"failure,omitempty"` // with cause "runsbx", or "limit" when it could not start
+	// EndedBy is the refusal that is the cause.
+	EndedBy   *RefusalRecord `json:"ended_by,omitempty"`
+	Processes uint64         `json:"processes"`
+	Threads   uint64         `json:"threads"` // all tasks, the processes' first threads included
+	Execs     uint64         `json:"execs"`
 
 	Calls      map[string]CallCount `json:"calls"`
 	Peak       Peak                 `json:"peak"`
 	Refused    uint64               `json:"refused"`  // calls that a limit refused
 	Refusals   []RefusalRecord      `json:"refusals"` // the first of them
+	Ended      uint64               `json:"ended"`    // processes that a refusal ended, the first one or others
+	Ends       []RefusalRecord      `json:"ends"`     // the refusals that ended the first of them
 	Verified   uint64               `json:"verified"` // comparisons with the kernel's list
 	Hidden     uint64               `json:"hidden"`   // processes that could not be looked at, so that nothing was decided
 	DriftCount uint64               `json:"drift_count"`
@@ -59,18 +66,36 @@ type Peak struct {
 	Commit uint64 `json:"commit"`
 }
 
-// RefusalRecord is a call that a limit refused. Used, Wanted and Limit are bytes, or VMAs for
-// map-count.
+// RefusalRecord is a call that was refused, or the growth of a stack. Used, Wanted and Limit are bytes,
+// VMAs for map-count, or tasks for procs.
 type RefusalRecord struct {
 	PID      int    `json:"pid"`
 	TID      int    `json:"tid"`
 	Program  string `json:"program"`
-	Call     string `json:"call"`
+	Call     string `json:"call"`         // "growth" for a stack
+	IP       string `json:"ip,omitempty"` // where the call was made, hexadecimal: JSON numbers have 53 bits
+	Asked    uint64 `json:"asked"`        // bytes that the call asked for; 0 when it asked for something else
+	Kind     string `json:"kind"`         // who refused: "limit", "policy" or "injected"
 	Resource string `json:"resource"`
 	Used     uint64 `json:"used"`
 	Wanted   uint64 `json:"wanted"`
 	Limit    uint64 `json:"limit"`
 	Errno    string `json:"errno"`
+
+	by *limits.Refusal
+}
+
+// recordOf returns what a report says of a refusal.
+func recordOf(r *blame.Refusal) RefusalRecord {
+	f := r.Why
+	rec := RefusalRecord{
+		PID: r.PID, TID: r.TID, Program: r.Program, Call: r.Call, Asked: r.Asked, Kind: f.Kind.String(),
+		Resource: string(f.Resource), Used: f.Used, Wanted: f.Wanted, Limit: f.Limit, Errno: f.Errno.Name(), by: f,
+	}
+	if r.Place.IP != 0 {
+		rec.IP = "0x" + strconv.FormatUint(r.Place.IP, 16)
+	}
+	return rec
 }
 
 func newReport(c *Cmd) Report {
@@ -79,6 +104,7 @@ func newReport(c *Cmd) Report {
 		Program:     slices.Clone(c.argv()),
 		Calls:       make(map[string]CallCount),
 		Refusals:    []RefusalRecord{},
+		Ends:        []RefusalRecord{},
 		Drift:       []string{},
 		Confinement: "none (memory manager only)",
 	}
@@ -94,16 +120,19 @@ func (r *Report) count(c *kernel.Call, v *kernel.Verdict) {
 	r.Calls[name] = n
 }
 
-func (r *Report) refuse(t *kernel.Task, c *kernel.Call, v *kernel.Verdict) {
+func (r *Report) refuse(by *blame.Refusal) {
 	r.Refused++
-	if len(r.Refusals) >= maxListed {
-		return
+	if len(r.Refusals) < maxListed {
+		r.Refusals = append(r.Refusals, recordOf(by))
 	}
-	f := v.Result.Refusal
-	r.Refusals = append(r.Refusals, RefusalRecord{
-		PID: t.Group.TGID, TID: t.TID, Program: t.Group.Name, Call: linux.SyscallName(c.Nr),
-		Resource: string(f.Resource), Used: f.Used, Wanted: f.Wanted, Limit: f.Limit, Errno: f.Errno.Name(),
-	})
+}
+
+// ended records that a process was ended by a refusal.
+func (r *Report) ended(by *RefusalRecord) {
+	r.Ended++
+	if len(r.Ends) < maxListed {
+		r.Ends = append(r.Ends, *by)
+	}
 }
 
 func (r *Report) drift(t *kernel.Task, d *kernel.Drift) {
@@ -120,23 +149,27 @@ func (r *Report) created(flags uint64) {
 	}
 }
 
-func (r *Report) finish(status unix.WaitStatus, k *kernel.Kernel, failed error) {
+func (r *Report) finish(status unix.WaitStatus, k *kernel.Kernel, e *ends, failed error) {
 	p := &k.Peaks
 	_, committed := k.Committed()
 	r.Peak = Peak{MapCount: p.MapCount, TotalVM: p.TotalVM, DataVM: p.DataVM, LockedVM: p.LockedVM, Commit: committed}
 	switch {
 	case failed != nil:
-		r.Cause, r.Failure, r.ExitCode = "runsbx", failed.Error(), -1
+		r.Cause, r.Failure, r.ExitCode = CauseRunsbx, failed.Error(), -1
+		return
 	case status.Signaled():
-		r.Cause, r.ExitCode, r.Signal = "signal", -1, unix.SignalName(syscall.Signal(status.Signal()))
+		r.Cause, r.ExitCode, r.Signal = CauseSignal, -1, unix.SignalName(syscall.Signal(status.Signal()))
 	default:
-		r.Cause, r.ExitCode = "exited", status.ExitStatus()
+		r.Cause, r.ExitCode = CauseExited, status.ExitStatus()
+	}
+	if e.by != nil {
+		r.Cause, r.EndedBy = e.cause, e.by
 	}
 }
 
 // cannotStart records that limits kept the program from starting.
 func (r *Report) cannotStart(e *LimitError) {
-	r.Cause, r.Failure, r.ExitCode = "limit", e.Error(), -1
+	r.Cause, r.Failure, r.ExitCode = CauseLimit, e.Error(), -1
 	for _, l := range e.Limits {
 		r.Refused++
 		r.Refusals = append(r.Refusals, RefusalRecord{
@@ -150,6 +183,7 @@ func (r *Report) clone() *Report {
 	c := *r
 	c.Calls = maps.Clone(r.Calls)
 	c.Refusals = slices.Clone(r.Refusals)
+	c.Ends = slices.Clone(r.Ends)
 	c.Drift = slices.Clone(r.Drift)
 	return &c
 }

@@ -59,6 +59,10 @@ type Cmd struct {
 	// Logger receives what is worth telling an operator; nil means none.
 	Logger hclog.Logger
 
+	// Explain is called for each process that a refusal has ended, in order, by a goroutine of its
+	// own; nil means that nobody wants to know. Wait returns after the last call.
+	Explain func(End)
+
 	// Cancel is called when the context of CommandContext is done; nil means that the whole
 	// tree is killed.
 	Cancel func() error
@@ -150,6 +154,9 @@ func (c *Cmd) Start() error {
 		c.closeAll()
 		return &Error{Op: "seccomp filter", Err: err}
 	}
+	if c.Explain != nil {
+		sup.notices.start(c.Explain)
+	}
 	set, clear := personalityFor(&c.Policy)
 	var image needs
 	loaded := func(pid int) error {
@@ -172,6 +179,7 @@ func (c *Cmd) Start() error {
 	})
 	if err != nil {
 		c.closeAll()
+		sup.notices.close()
 		var re *ptrace.RlimitError
 		if errors.As(err, &re) {
 			err = image.limitError(c, re)
@@ -240,12 +248,10 @@ func (c *Cmd) Wait() error {
 	close(c.done)
 	c.watchDone.Wait()
 	copyErr := c.awaitCopies()
-	c.sup.finish(status)
+	c.sup.notices.close()
+	c.sup.finish(status, err)
 	if own := c.sup.failure(); own != nil {
 		return own
-	}
-	if err != nil {
-		return &Error{Op: "wait", Err: err}
 	}
 	if c.ctxErr != nil {
 		return c.ctxErr

@@ -11,6 +11,7 @@ import (
 
 	"github.com/runsbx/runsbx/ptrace"
 	"github.com/runsbx/runsbx/sandbox/policy"
+	"github.com/runsbx/runsbx/sentry/blame"
 	"github.com/runsbx/runsbx/sentry/kernel"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/mm"
@@ -32,8 +33,11 @@ type supervisor struct {
 	k       *kernel.Kernel
 	machine *machine
 	report  Report
+	ends    ends
 	hidden  map[int]bool // processes that cannot be looked at
 	failed  error
+
+	notices notices // has a lock of its own
 }
 
 func newSupervisor(c *Cmd) (*supervisor, error) {
@@ -172,7 +176,9 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 		}
 		return s.orKill(ptrace.Action{Kind: ptrace.Continue}), 0
 	}
-	c := kernel.Call{Nr: call.Nr, Args: call.Args, Observable: call.Mechanism == ptrace.Stop}
+	c := callOf(call)
+	c.Observable = call.Mechanism == ptrace.Stop
+	s.ends.entering(t)
 	v, err := s.k.Decide(t, c)
 	s.noteHidden(tid)
 	if err != nil {
@@ -231,7 +237,7 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 	}
 	s.asked(t, call, ret)
 	v := kernel.Verdict{Kind: kernel.Observe, Result: res}
-	c := kernel.Call{Nr: call.Nr, Args: call.Args}
+	c := callOf(call)
 	if changesLimits(call.Nr) && res.Refusal != nil {
 		v.Kind, ret = kernel.Refuse, res.Value() // it raised limits: see setBack
 	}
@@ -261,14 +267,32 @@ func (s *supervisor) killAll() {
 func (s *supervisor) record(t *kernel.Task, c *kernel.Call, v *kernel.Verdict) {
 	s.report.count(c, v)
 	if v.Result.Refusal != nil {
-		s.report.refuse(t, c, v)
+		s.refused(t, s.ends.refused(t, c, v), c, v)
+		return
 	}
-	if s.trace != nil {
-		if err := s.trace.event(time.Now(), t, c, v); err != nil {
-			s.fail("trace", t.TID, err)
-			s.killAll()
-		}
+	s.ends.went(t, c)
+	s.traced(t, c, v, nil)
+}
+
+// refused records that t was refused something.
+func (s *supervisor) refused(t *kernel.Task, r *blame.Refusal, c *kernel.Call, v *kernel.Verdict) {
+	s.report.refuse(r)
+	s.traced(t, c, v, r)
+}
+
+func (s *supervisor) traced(t *kernel.Task, c *kernel.Call, v *kernel.Verdict, refused *blame.Refusal) {
+	if s.trace == nil {
+		return
 	}
+	if err := s.trace.event(time.Now(), t, c, v, refused); err != nil {
+		s.fail("trace", t.TID, err)
+		s.killAll()
+	}
+}
+
+// callOf is a stopped call as the model knows it.
+func callOf(call *ptrace.Syscall) kernel.Call {
+	return kernel.Call{Nr: call.Nr, Args: call.Args, IP: call.IP, SP: call.SP}
 }
 
 // Created implements ptrace.Handler.
@@ -281,6 +305,9 @@ func (s *supervisor) Created(parent, child int, flags uint64) {
 		return
 	}
 	s.report.created(flags)
+	if w := s.ends.watched[s.k.Task(parent).Group.TGID]; w != nil && flags&linux.CLONE_THREAD == 0 {
+		w.Forked(parent)
+	}
 }
 
 func (s *supervisor) create(parent, child int, flags uint64) error {
@@ -303,6 +330,7 @@ func (s *supervisor) Exec(tid, former int) {
 			return
 		}
 		s.report.created(0)
+		s.ends.first = tid
 	}
 	t, why, err := s.k.Exec(tid, former)
 	if err != nil {
@@ -310,10 +338,12 @@ func (s *supervisor) Exec(tid, former int) {
 		s.killAll()
 		return
 	}
+	delete(s.ends.watched, tid) // another program, which is judged for itself
 	if why != nil {
 		// There is no way back from an exec, and no program yet that could be told.
 		c := kernel.Call{Nr: linux.SYS_EXECVE}
 		s.record(t, &c, &kernel.Verdict{Kind: kernel.Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}})
+		s.ends.killed(t)
 		unix.Kill(tid, unix.SIGKILL)
 	}
 	s.report.Execs++
@@ -364,11 +394,14 @@ func (s *supervisor) Exiting(tid int) {
 }
 
 // Exited implements ptrace.Handler.
-func (s *supervisor) Exited(tid int, _ unix.WaitStatus) {
+func (s *supervisor) Exited(tid int, status unix.WaitStatus) {
 	s.mu.Lock()
 	defer s.unlock(0)
 	if t := s.k.Task(tid); t != nil {
 		s.k.Exit(t)
+		if tid == t.Group.TGID { // a process's first thread is reported last
+			s.ended(t, status)
+		}
 	}
 }
 
@@ -391,9 +424,12 @@ func (s *supervisor) failure() error {
 }
 
 // finish completes the report when the tree has ended.
-func (s *supervisor) finish(status unix.WaitStatus) {
+func (s *supervisor) finish(status unix.WaitStatus, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.failed == nil && err != nil {
+		s.failed = &Error{Op: "wait", Err: err}
+	}
 	if s.trace != nil {
 		if err := s.trace.close(); err != nil && s.failed == nil {
 			s.failed = &Error{Op: "trace", Err: err}
@@ -402,12 +438,12 @@ func (s *supervisor) finish(status unix.WaitStatus) {
 	if err := s.k.CheckLedger(); err != nil && s.failed == nil {
 		s.failed = &Error{Op: "accounts at the end", Err: err}
 	}
-	s.report.finish(status, s.k, s.failed)
+	s.report.finish(status, s.k, &s.ends, s.failed)
 }
 
 // cannotStart completes the report of a program that the policy's limits kept from starting.
 func (s *supervisor) cannotStart(e *LimitError) {
-	s.finish(unix.WaitStatus(e.Status))
+	s.finish(unix.WaitStatus(e.Status), nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.report.cannotStart(e)

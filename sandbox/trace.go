@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/runsbx/runsbx/sentry/blame"
 	"github.com/runsbx/runsbx/sentry/kernel"
 	"github.com/runsbx/runsbx/sentry/linux"
 )
@@ -41,8 +42,8 @@ func (t *tracer) write(line []byte) {
 	_, t.err = t.w.Write(line)
 }
 
-// event writes one decision.
-func (t *tracer) event(now time.Time, task *kernel.Task, c *kernel.Call, v *kernel.Verdict) error {
+// event writes one decision; refused says more of one that was refused.
+func (t *tracer) event(now time.Time, task *kernel.Task, c *kernel.Call, v *kernel.Verdict, refused *blame.Refusal) error {
 	b := append(t.buf[:0], `{"time":"`...)
 	b = now.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
 	b = append(b, `","pid":`...)
@@ -52,7 +53,11 @@ func (t *tracer) event(now time.Time, task *kernel.Task, c *kernel.Call, v *kern
 	b = append(b, `,"program":`...)
 	b = appendJSON(b, task.Group.Name)
 	b = append(b, `,"call":"`...)
-	b = append(b, linux.SyscallName(c.Nr)...)
+	if refused != nil {
+		b = append(b, refused.Call...)
+	} else {
+		b = append(b, linux.SyscallName(c.Nr)...)
+	}
 	b = append(b, `","args":[`...)
 	for i, a := range c.Args {
 		if i > 0 {
@@ -75,8 +80,18 @@ func (t *tracer) event(now time.Time, task *kernel.Task, c *kernel.Call, v *kern
 		b = strconv.AppendUint(b, uint64(v.Result.Addr), 16)
 		b = append(b, '"')
 	}
-	if f := v.Result.Refusal; f != nil {
-		b = append(b, `,"limit":{"resource":"`...)
+	if refused != nil {
+		f := refused.Why
+		if c.IP != 0 {
+			b = append(b, `,"ip":"0x`...)
+			b = strconv.AppendUint(b, c.IP, 16)
+			b = append(b, '"')
+		}
+		b = append(b, `,"asked":`...)
+		b = strconv.AppendUint(b, refused.Asked, 10)
+		b = append(b, `,"`...)
+		b = append(b, f.Kind.String()...)
+		b = append(b, `":{"resource":"`...)
 		b = append(b, f.Resource...)
 		b = append(b, `","used":`...)
 		b = strconv.AppendUint(b, f.Used, 10)

@@ -33,7 +33,10 @@ func run(o *options, args []string) result {
 	if trace != nil {
 		cmd.Trace = trace
 	}
+	x := &explainer{}
+	cmd.Explain = x.explain
 	res := supervise(cmd)
+	x.close()
 	if trace != nil {
 		if err := trace.Close(); err != nil && res.status != statusFailed {
 			res = failed(fmt.Errorf("--trace: %w", pathError(o.trace, err)))
@@ -125,8 +128,9 @@ func reportOf(cmd *sandbox.Cmd, res result) *sandbox.Report {
 		return r
 	}
 	r := &sandbox.Report{
-		Schema: sandbox.ReportSchema, Program: cmd.Args, Cause: "runsbx", ExitCode: -1,
-		Calls: map[string]sandbox.CallCount{}, Refusals: []sandbox.RefusalRecord{}, Drift: []string{},
+		Schema: sandbox.ReportSchema, Program: cmd.Args, Cause: sandbox.CauseRunsbx, ExitCode: -1,
+		Calls: map[string]sandbox.CallCount{}, Refusals: []sandbox.RefusalRecord{}, Ends: []sandbox.RefusalRecord{},
+		Drift: []string{},
 	}
 	if res.err != nil {
 		r.Failure = res.err.Error()

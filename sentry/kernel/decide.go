@@ -14,6 +14,8 @@ type Call struct {
 	Args [6]uint64
 	// Observable: the call can be followed to its end, and rewritten.
 	Observable bool
+	// IP and SP are where it is made; no decision depends on them. SP is 0 when it is not known.
+	IP, SP uint64
 }
 
 // VerdictKind says what becomes of a call.

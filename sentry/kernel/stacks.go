@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/mm"
 )
@@ -73,4 +74,22 @@ func (k *Kernel) followStacks(t *Task) error {
 	}
 	k.recount(s)
 	return nil
+}
+
+// StackFault returns which limit kept a stack from growing down to addr, where task t has faulted and
+// nothing is mapped; nil when it is no stack that is missing there, or none kept it from growing.
+func (k *Kernel) StackFault(t *Task, addr hostarch.Addr) (*limits.Refusal, error) {
+	s := t.space
+	if s.hidden || !s.mm.StackAbove(addr) {
+		return nil, nil
+	}
+	if err := k.readLimits(t); err != nil {
+		return nil, err
+	}
+	if err := k.followStacks(t); err != nil || s.hidden {
+		return nil, err
+	}
+	before := s.mm.Snapshot()
+	defer s.mm.Restore(before)
+	return s.mm.Fault(&t.Group.caller, addr, true).Refusal, nil
 }

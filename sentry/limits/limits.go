@@ -2,11 +2,7 @@
 // modes, and the refusal that explains itself.
 package limits
 
-import (
-	"fmt"
-
-	"github.com/runsbx/runsbx/sentry/linux"
-)
+import "github.com/runsbx/runsbx/sentry/linux"
 
 // Resource names what a limit bounds.
 type Resource string
@@ -29,14 +25,10 @@ const (
 // Refusal says which limit refused a call and by how much. Used, Wanted and Limit are bytes,
 // except for MapCount, where they are VMAs, and Procs, where they are tasks.
 type Refusal struct {
+	Kind                Kind
 	Resource            Resource
 	Used, Wanted, Limit uint64
 	Errno               linux.Errno
-}
-
-// Error returns one line that explains the refusal.
-func (r *Refusal) Error() string {
-	return fmt.Sprintf("%s %d used + %d > limit %d (%s)", r.Resource, r.Used, r.Wanted, r.Limit, r.Errno.Name())
 }
 
 // Rlimits are the soft limits of one process that memory calls obey, in bytes, and the hard ones up to

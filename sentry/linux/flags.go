@@ -190,8 +190,14 @@ const (
 
 // Signals that accesses to memory raise, and their si_code (include/uapi/asm-generic/siginfo.h).
 const (
+	SIGILL      = 4
+	SIGTRAP     = 5
+	SIGABRT     = 6
 	SIGBUS      = 7
+	SIGFPE      = 8
+	SIGKILL     = 9
 	SIGSEGV     = 11
+	SIGSYS      = 31
 	SEGV_MAPERR = 1
 	SEGV_ACCERR = 2
 	BUS_ADRERR  = 2

@@ -123,6 +123,36 @@ print(sorted(ended.items()))
 	}
 }
 
+// TestStacksAreCharged: stacks grow by page faults, and all together not beyond the limit.
+func TestStacksAreCharged(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		name                     string
+		processes, bytes, mapped string
+		limit, want              string
+		refused                  bool
+	}{
+		{"there is enough", "4", "6000000", "0", "64M", "grown all, died none\n", false},
+		{"rooms are made small, and grow again on demand", "12", "3000000", "0", "64M", "grown all, died none\n", false},
+		{"more than there is", "12", "7000000", "0", "48M", "grown some, died some\n", true},
+		{"memory is short from the start", "0", "3000000", "10000000", "16M", "grown all, died none\nalone 1\n", false},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			r, rep := limitedRun(t, "every", []string{"commit=" + x.limit}, guest(t, "growers"), x.processes, x.bytes, x.mapped)
+			if want := "limit 8388608\n" + x.want; r.stdout != want || r.status != "exit 0" {
+				t.Errorf("%s\n%q, want %q\n%s", r.status, r.stdout, want, tail(r.stderr))
+			}
+			if refused := rep.Refused > 0; refused != x.refused || refused && rep.Refusals[0].Resource != "commit" {
+				t.Errorf("refusals %+v", rep.Refusals)
+			}
+			if limit, _ := strconv.ParseUint(strings.TrimSuffix(x.limit, "M"), 10, 64); rep.Peak.Commit > limit<<20 {
+				t.Errorf("peak %d", rep.Peak.Commit)
+			}
+		})
+	}
+}
+
 // TestServerSurvives: PostgreSQL reports that memory is out for one query, and serves the next.
 func TestServerSurvives(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,7 @@ func (q *quiet) SyscallEnter(int, *Syscall) Action              { return q.actio
 func (q *quiet) SyscallExit(_ int, _ *Syscall, ret int64) int64 { return ret }
 func (q *quiet) Created(int, int, uint64)                       {}
 func (q *quiet) Exec(int, int)                                  {}
-func (q *quiet) Signaled(int, *Signal)                          {}
+func (q *quiet) Signaled(int, *Signal) bool                     { return false }
 func (q *quiet) Exiting(int)                                    {}
 func (q *quiet) Exited(int, unix.WaitStatus)                    {}
 func (q *quiet) Proved(int)                                     {}

@@ -65,6 +65,7 @@ type counter struct {
 	proved  func(tid int)
 
 	signaled func(tid int, sig *Signal)
+	again    bool // what Signaled returns
 
 	mu     sync.Mutex
 	live   map[int]string // "running", or the method that is being called
@@ -149,11 +150,12 @@ func (c *counter) Exec(tid, former int) {
 	}
 }
 
-func (c *counter) Signaled(tid int, sig *Signal) {
+func (c *counter) Signaled(tid int, sig *Signal) bool {
 	c.count("signaled", tid)
 	if c.signaled != nil {
 		c.signaled(tid, sig)
 	}
+	return c.again
 }
 
 func (c *counter) Exiting(tid int) { c.count("exiting", tid) }

@@ -191,25 +191,31 @@ func (t *Tracer) signal(th *thread, sig unix.Signal) {
 	if sig == unix.SIGSTOP && t.isCookie(th) {
 		sig = 0
 	}
-	if sig != 0 && !t.report(th, sig) {
-		return
+	if sig != 0 {
+		again, ok := t.report(th, sig)
+		if !ok {
+			return
+		}
+		if again {
+			sig = 0
+		}
 	}
 	if sig == 0 || t.restart(th) {
 		t.resume(th, sig)
 	}
 }
 
-// report tells the Handler about a signal. It returns false when the thread has died.
-func (t *Tracer) report(th *thread, sig unix.Signal) bool {
+// report tells the Handler about a signal, and returns whether it is not to be delivered; ok is false
+// when the thread has died.
+func (t *Tracer) report(th *thread, sig unix.Signal) (again, ok bool) {
 	var si siginfo
 	if !t.ok("PTRACE_GETSIGINFO", th.tid, getSiginfo(th.tid, &si)) {
-		return false
+		return false, false
 	}
-	t.handler.Signaled(th.tid, &Signal{
+	return t.handler.Signaled(th.tid, &Signal{
 		Number: sig, Code: int(si.code), Sender: int(si.pid),
 		Addr: uint64(uint32(si.pid)) | uint64(si.uid)<<32, // where a fault's si_addr is
-	})
-	return true
+	}), true
 }
 
 // restart makes a call whose notification a signal has interrupted start again after the signal's

@@ -89,8 +89,9 @@ type Handler interface {
 	// its group are gone. It is called for the first program too. The address space is new.
 	Exec(tid, former int)
 	// Signaled reports that a signal is about to be delivered to thread tid. It may have a
-	// handler there, or be ignored. SIGKILL is not delivered, and not reported.
-	Signaled(tid int, sig *Signal)
+	// handler there, or be ignored. SIGKILL is not delivered, and not reported. When it returns
+	// true, the signal is not delivered: the thread does again what it was raised for.
+	Signaled(tid int, sig *Signal) (again bool)
 	// Exiting reports that thread tid is about to end; its address space is still there.
 	// Only with Config.ExitStops, and not promised: SIGKILL can overtake it.
 	Exiting(tid int)

@@ -177,23 +177,27 @@ func asked(c *kernel.Call, v *kernel.Verdict) uint64 {
 }
 
 // Signaled implements ptrace.Handler.
-func (s *supervisor) Signaled(tid int, sig *ptrace.Signal) {
+func (s *supervisor) Signaled(tid int, sig *ptrace.Signal) (again bool) {
 	s.mu.Lock()
-	defer s.unlock(0)
+	prove := 0
+	defer func() { s.unlock(prove) }()
 	t := s.k.Task(tid)
 	if t == nil || s.failed != nil {
-		return
+		return false
 	}
 	d := blame.Delivery{TID: tid, Signo: int(sig.Number), Code: sig.Code, Sender: sig.Sender, Addr: sig.Addr}
 	if sig.Number == unix.SIGSEGV && sig.Code == linux.SEGV_MAPERR {
-		why, err := s.k.StackFault(t, hostarch.Addr(sig.Addr))
-		s.noteHidden(tid)
+		grown, why, busy, err := s.stackFault(t, hostarch.Addr(sig.Addr))
 		if err != nil {
 			s.fail("fault", tid, err)
 			if s.failed != nil {
 				s.killAll()
 			}
-			return
+			return false
+		}
+		if grown {
+			prove = busy
+			return true
 		}
 		if why != nil {
 			d.StackRefused = &blame.Refusal{
@@ -210,6 +214,22 @@ func (s *supervisor) Signaled(tid int, sig *ptrace.Signal) {
 		}
 		w.Delivered(d)
 	}
+	return false
+}
+
+// stackFault looks at a fault where nothing is mapped: a stack may grow there after all, once the task
+// busy has left its call if that is not 0; or why says what keeps it from growing.
+func (s *supervisor) stackFault(t *kernel.Task, addr hostarch.Addr) (grown bool, why *limits.Refusal, busy int, err error) {
+	defer s.noteHidden(t.TID)
+	grown, why, wait, err := s.k.GrowStack(t, addr)
+	if wait != nil {
+		busy = wait.TID
+	}
+	if grown || why != nil || err != nil {
+		return grown, why, busy, err
+	}
+	why, err = s.k.StackFault(t, addr)
+	return false, why, 0, err
 }
 
 // ended judges the end of process t.

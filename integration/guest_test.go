@@ -33,6 +33,7 @@ var guestPrograms = []struct {
 	{name: "pidfdwait", want: "missed 0"},
 	{name: "pmadvise", want: "a hole at first: -1 Cannot allocate memory"},
 	{name: "waiting", want: "epoll_wait 0, semtimedop 0, sigtimedwait 0", verify: "exit"},
+	{name: "ignored", want: "epoll_wait, event: 1", verify: "exit"},
 	{name: "ownfilter", want: "mremap: Function not implemented\nshmat: Device or resource busy"},
 }
 

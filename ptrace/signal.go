@@ -9,8 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A signal that a traced process ignores reaches it nevertheless, for its tracer to see, and ends
-// calls that give up for any signal. That is undone here.
+// The kernel treats a traced process's signals differently in two ways, which are undone here. A
+// signal that the process ignores reaches it nevertheless, for its tracer to see, and ends calls
+// that give up for any signal. And the first process of a pid namespace, which no signal of its own
+// namespace can kill, is not killed by its own faults either.
 
 // signal handles a signal-delivery stop: the signal goes on with its siginfo as it is, unless it
 // is ours.
@@ -18,7 +20,12 @@ func (t *Tracer) signal(th *thread, sig unix.Signal) {
 	if sig == unix.SIGSTOP && t.isCookie(th) {
 		sig = 0
 	}
-	if sig == 0 || t.restart(th, sig) {
+	switch {
+	case sig == 0:
+		t.resume(th, 0)
+	case t.killsInit(th, sig):
+		t.leaveToDie(th, sig)
+	case t.restart(th, sig):
 		t.resume(th, sig)
 	}
 }
@@ -98,6 +105,65 @@ func ignored(th *thread, sig unix.Signal) bool {
 		return true
 	}
 	return s.isInit() // and sig is not SIGKILL, which no tracer sees, or a fault's
+}
+
+// role says whether a thread is one of a pid namespace's first process, once that was asked for.
+type role uint8
+
+const (
+	unknownRole role = iota
+	ordinary
+	initOfNamespace
+)
+
+// faults are the signals by which the kernel answers an instruction, with the number of bytes by
+// which the instruction pointer is past that instruction then.
+var faults = map[unix.Signal]uint64{
+	unix.SIGSEGV: 0, unix.SIGBUS: 0, unix.SIGILL: 0, unix.SIGFPE: 0,
+	unix.SIGTRAP: 1, // int3
+	unix.SIGSYS:  2, // a call that a filter of the program's own answers so
+}
+
+// killsInit reports whether a signal is a fault that kills the first process of a pid namespace. The
+// kernel makes such a process mortal for it, unless it is traced: then it drops the signal, and the
+// instruction faults for ever.
+func (t *Tracer) killsInit(th *thread, sig unix.Signal) bool {
+	const siKernel = 0x80
+	if _, fault := faults[sig]; !fault || th.role == ordinary {
+		return false
+	}
+	s := readStatus(th.tid)
+	if th.role == unknownRole {
+		th.role = ordinary
+		if s.isInit() {
+			th.role = initOfNamespace
+		}
+	}
+	if th.role != initOfNamespace || s.set("SigCgt", sig) {
+		return false
+	}
+	var si siginfo
+	if !t.ok("PTRACE_GETSIGINFO", th.tid, getSiginfo(th.tid, &si)) {
+		return false // killed: so is what follows
+	}
+	return si.code > 0 && (sig != unix.SIGTRAP || si.code == siKernel)
+}
+
+// leaveToDie lets the thread meet its fault once more, untraced, by which it dies as it would have.
+func (t *Tracer) leaveToDie(th *thread, sig unix.Signal) {
+	if back := faults[sig]; back != 0 {
+		var ip uint64
+		if !t.ok("read an address", th.tid, peekUser(th.tid, offRip, &ip)) ||
+			!t.ok("repeat an instruction", th.tid, pokeUser(th.tid, offOrigRax, ^uint64(0))) ||
+			!t.ok("repeat an instruction", th.tid, pokeUser(th.tid, offRip, ip-back)) {
+			return
+		}
+	}
+	child := th.tid == th.tgid && parentOf(th.tid) == t.self
+	if !t.ok("PTRACE_DETACH", th.tid, request(unix.PTRACE_DETACH, th.tid, 0, 0)) || child {
+		return // its end is reported to us as any other's
+	}
+	t.gone(th.tid, th, unix.WaitStatus(sig))
 }
 
 // status is the text of /proc/TID/status.

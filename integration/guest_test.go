@@ -1,6 +1,9 @@
 package integration
 
-import "testing"
+import (
+	"os/exec"
+	"testing"
+)
 
 // guestPrograms are the C programs of testdata; the first comment of each says what it shows.
 var guestPrograms = []struct {
@@ -33,6 +36,7 @@ var guestPrograms = []struct {
 	{name: "pidfdwait", want: "missed 0"},
 	{name: "pmadvise", want: "a hole at first: -1 Cannot allocate memory"},
 	{name: "waiting", want: "epoll_wait 0, semtimedop 0, sigtimedwait 0", verify: "exit"},
+	{name: "ignored", want: "epoll_wait, event: 1", verify: "exit"},
 	{name: "ownfilter", want: "mremap: Function not implemented\nshmat: Device or resource busy"},
 }
 
@@ -47,6 +51,14 @@ func TestGuests(t *testing.T) {
 	t.Run("as many mappings as there may be", func(t *testing.T) {
 		t.Parallel()
 		program{argv: []string{guest(t, "manymaps"), "all"}, want: "as many as expected 1", verify: "exit"}.check(t)
+	})
+	t.Run("nsinit", func(t *testing.T) {
+		t.Parallel()
+		init := guest(t, "nsinit")
+		if exec.Command(init, "try").Run() != nil {
+			t.Skip("no pid namespaces can be made here")
+		}
+		program{argv: []string{init}, want: "abort: exit 0, signal 11"}.check(t)
 	})
 	// The same as an ordinary user: other limits bind.
 	for _, name := range []string{"mlock", "shared", "alloca", "fdstress"} {

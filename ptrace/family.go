@@ -237,6 +237,11 @@ func (t *Tracer) exited(tid int, th *thread, ws unix.WaitStatus) {
 	if tid == th.tgid && t.groups[tid] > 1 {
 		t.lost(tid, ws)
 	}
+	t.gone(tid, th, ws)
+}
+
+// gone reports the end of a thread that is known.
+func (t *Tracer) gone(tid int, th *thread, ws unix.WaitStatus) {
 	t.mu.Lock()
 	t.awaitIdle(th)
 	delete(t.threads, tid)

@@ -2,7 +2,6 @@ package ptrace
 
 import (
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -171,6 +170,9 @@ func (t *Tracer) eventStop(th *thread, sig unix.Signal) {
 		default:
 		}
 	}
+	if !t.endInterrupted(th) {
+		return
+	}
 	// The thread stays stopped, as its group does, and SIGCONT can wake it.
 	th.listening = true
 	t.ok("PTRACE_LISTEN", th.tid, request(unix.PTRACE_LISTEN, th.tid, 0, 0))
@@ -183,60 +185,4 @@ func (t *Tracer) resume(th *thread, sig unix.Signal) {
 		how = unix.PTRACE_SYSCALL
 	}
 	t.ok("resume", th.tid, request(how, th.tid, 0, uintptr(sig)))
-}
-
-// signal handles a signal-delivery stop: the signal goes on with its siginfo as it is, unless it
-// is ours.
-func (t *Tracer) signal(th *thread, sig unix.Signal) {
-	if sig == unix.SIGSTOP && t.isCookie(th) {
-		sig = 0
-	}
-	if sig != 0 {
-		again, ok := t.report(th, sig)
-		if !ok {
-			return
-		}
-		if again {
-			sig = 0
-		}
-	}
-	if sig == 0 || t.restart(th) {
-		t.resume(th, sig)
-	}
-}
-
-// report tells the Handler about a signal, and returns whether it is not to be delivered; ok is false
-// when the thread has died.
-func (t *Tracer) report(th *thread, sig unix.Signal) (again, ok bool) {
-	var si siginfo
-	if !t.ok("PTRACE_GETSIGINFO", th.tid, getSiginfo(th.tid, &si)) {
-		return false, false
-	}
-	return t.handler.Signaled(th.tid, &Signal{
-		Number: sig, Code: int(si.code), Sender: int(si.pid),
-		Addr: uint64(uint32(si.pid)) | uint64(si.uid)<<32, // where a fault's si_addr is
-	}), true
-}
-
-// restart makes a call whose notification a signal has interrupted start again after the signal's
-// handler. The kernel says ERESTARTSYS, which a handler without SA_RESTART turns into EINTR;
-// ERESTARTNOINTR is what it says in calls that never fail so. It returns false when the thread
-// has died.
-func (t *Tracer) restart(th *thread) bool {
-	const restartSys, restartNoIntr = -512, -513
-	var ret, nr uint64
-	if !t.ok("read a result", th.tid, peekUser(th.tid, offRax, &ret)) {
-		return false
-	}
-	if int64(ret) != restartSys {
-		return true
-	}
-	if !t.ok("read a call's number", th.tid, peekUser(th.tid, offOrigRax, &nr)) {
-		return false
-	}
-	if !slices.Contains(t.restarts, nr) {
-		return true
-	}
-	noIntr := int64(restartNoIntr)
-	return t.ok("restart a call", th.tid, pokeUser(th.tid, offRax, uint64(noIntr)))
 }

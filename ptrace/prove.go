@@ -1,10 +1,6 @@
 package ptrace
 
 import (
-	"os"
-	"strconv"
-	"strings"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -62,21 +58,6 @@ func (t *Tracer) resumeCall(th *thread) bool {
 		t.ok("repeat a call", th.tid, pokeUser(th.tid, offOrigRax, ^uint64(0))) &&
 		t.ok("repeat a call", th.tid, pokeUser(th.tid, offRax, nr)) &&
 		t.ok("repeat a call", th.tid, pokeUser(th.tid, offRip, ip-insnSize))
-}
-
-// signalled reports whether a signal waits that the thread does not block.
-func signalled(tid int) bool {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
-	if err != nil {
-		return true
-	}
-	set := func(name string) uint64 {
-		_, rest, _ := strings.Cut(string(b), "\n"+name+":\t")
-		word, _, _ := strings.Cut(rest, "\n")
-		v, _ := strconv.ParseUint(word, 16, 64)
-		return v
-	}
-	return (set("SigPnd")|set("ShdPnd"))&^set("SigBlk") != 0
 }
 
 // isCookie reports whether the SIGSTOP that is being delivered is Prove's: one that this process

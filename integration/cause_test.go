@@ -160,6 +160,17 @@ func (e ending) check(t *testing.T, asUser, verify bool) {
 	t.Errorf("no line is about process %d", by.PID)
 }
 
+// withoutExplanations takes out the lines that runsbx adds to standard error.
+func withoutExplanations(s string) string {
+	var b strings.Builder
+	for line := range strings.Lines(s) {
+		if !explanation.MatchString(strings.TrimSuffix(line, "\n")) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
 // plainEnds have nothing to do with memory.
 func plainEnds() (all []ending) {
 	for _, n := range []int{0, 1, 2, 3, 7, 42, 77, 99, 111, 124, 125, 126, 127, 128, 130, 134, 137, 139, 143, 200, 254, 255} {

@@ -144,7 +144,7 @@ func (d *diffRun) try(t *testing.T, calls, from int, skip string) outcome {
 // differs returns "" when nothing can be told apart, and the model was right all the time.
 func (o *outcome) differs() string {
 	s := difference(o.native.stdout, o.boxed.stdout)
-	if d := difference(o.native.stderr, o.boxed.stderr); d != "" {
+	if d := difference(o.native.stderr, withoutExplanations(o.boxed.stderr)); d != "" {
 		s += "\nstderr:\n" + d
 	}
 	if o.native.status != o.boxed.status {

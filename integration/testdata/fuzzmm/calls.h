@@ -142,7 +142,7 @@ static void doMadvise(struct ctx *c)
 		adv = PICK(r, 5, 6, 7, 25, 26, 27, 30, 99, 104, 1000, -1UL, 1UL << 32 | 14);
 	if (adv == 25 && l >= 2 * MB)
 		return; // whether huge pages can be had is a matter of chance
-	if (has('B') && (adv == 22 || adv == 23 || adv == 102 || adv == 103 || adv == 3))
+	if (has('B') && (adv == 22 || adv == 23 || adv == 102 || adv == 103 || adv == 3 || adv == 13))
 		return;
 	if (!c->hi && one(r, 20)) {
 		// Our own memory bears advice about how it is used.

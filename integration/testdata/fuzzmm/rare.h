@@ -145,7 +145,7 @@ static void doAsk(struct ctx *c)
 		DO5(c, prctl, PR_SET_THP_DISABLE, upto(r, 2), maybe(r, 3, 2), maybe(r, 10, 1), 0);
 		break;
 	case 2:
-		DO5(c, prctl, 67 /* SET_MEMORY_MERGE */, upto(r, 2), maybe(r, 10, 1), 0, 0);
+		DO5(c, prctl, 67 /* SET_MEMORY_MERGE */, has('B') ? 1 : upto(r, 2), maybe(r, 10, 1), 0, 0); // to end it takes long in terabytes
 		break;
 	case 3:
 		DO5(c, prctl, PICK(r, 66 /* GET_MDWE */, 68, PR_GET_THP_DISABLE, PR_GET_DUMPABLE), maybe(r, 10, 1), 0, 0, 0);

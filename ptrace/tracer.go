@@ -60,6 +60,8 @@ type thread struct {
 	listening bool      // it is in a group stop
 	args      [6]uint64 // what the kernel was given, when rewritten or inherited
 	renamed   bool      // and was another call
+	wanted    []byte    // a filter that Confine has asked for
+	confining *confinement
 	// Of an unborn thread.
 	stop   unix.WaitStatus // how its first stop, or its end, was reported
 	flags  uint64          // of the clone call that made it

@@ -36,6 +36,7 @@ type fakeHost struct {
 	stackLimits map[int]uint64 // RLIMIT_STACK by process, where it was set
 	gone        map[int]bool   // threads that have no address space any more
 	sysv        map[int32]SegmentInfo
+	ended       []FileID
 	otherIPC    bool         // the tasks are in an IPC namespace of their own
 	left        map[int]bool // threads that are known to wait in another call than their last decided one
 }
@@ -49,6 +50,12 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 
 func (h *fakeHost) HasLeft(t *Task, _ uint64) bool { return h.left[t.TID] }
 func (h *fakeHost) Gone(t *Task) bool              { return h.gone[t.TID] }
+
+func (h *fakeHost) EndedFiles() []FileID {
+	ended := h.ended
+	h.ended = nil
+	return ended
+}
 
 func (h *fakeHost) Segments(t *Task) (map[int32]SegmentInfo, error) {
 	if h.otherIPC && t != nil {

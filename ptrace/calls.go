@@ -119,7 +119,7 @@ func (t *Tracer) act(th *thread, a *Action) {
 			return
 		}
 	case Confine:
-		t.confineAtEntry(th, a.Filter)
+		t.confineGroup(th, a.Filter, true)
 		return
 	case Kill:
 		t.Kill()
@@ -163,7 +163,7 @@ func (t *Tracer) exitStop(th *thread) {
 	}
 	if filter := th.wanted; filter != nil {
 		th.wanted = nil
-		t.confineAtExit(th, filter)
+		t.confineGroup(th, filter, false)
 		return
 	}
 	t.resume(th, 0)

@@ -40,6 +40,51 @@ func (t *Tracer) Confine(tid int, filter []byte) {
 	}
 }
 
+// confinementRequest waits for its turn: there is one place for a filter in an address space.
+type confinementRequest struct {
+	th      *thread
+	filter  []byte
+	atEntry bool
+}
+
+// confineGroup has th load the filter, after those that asked before.
+func (t *Tracer) confineGroup(th *thread, filter []byte, atEntry bool) {
+	t.confinements = append(t.confinements, confinementRequest{th, filter, atEntry})
+	t.nextConfinement()
+}
+
+// nextConfinement begins what has waited longest, if none is on its way.
+func (t *Tracer) nextConfinement() {
+	for t.confiner == nil && len(t.confinements) > 0 {
+		r := t.confinements[0]
+		t.confinements = t.confinements[1:]
+		t.mu.Lock()
+		lives := t.threads[r.th.tid] == r.th
+		t.mu.Unlock()
+		switch {
+		case !lives:
+		case r.atEntry:
+			t.confineAtEntry(r.th, r.filter)
+		default:
+			t.confineAtExit(r.th, r.filter)
+		}
+	}
+}
+
+// endConfinement lets the next one begin if the thread whose turn it is has ended.
+func (t *Tracer) endConfinement() {
+	if t.confiner == nil {
+		return
+	}
+	t.mu.Lock()
+	lives := t.threads[t.confiner.tid] == t.confiner
+	t.mu.Unlock()
+	if !lives || t.confiner.confining == nil {
+		t.confiner = nil
+		t.nextConfinement()
+	}
+}
+
 // confineAtEntry makes seccomp(2) of the call at whose entry the thread stands.
 func (t *Tracer) confineAtEntry(th *thread, filter []byte) {
 	c := new(confinement)
@@ -57,8 +102,8 @@ func (t *Tracer) confineAtEntry(th *thread, filter []byte) {
 	regs.Orig_rax = unix.SYS_SECCOMP
 	setArgs(&regs, c.args)
 	c.entered = true
-	th.confining, th.toExit = c, true
 	if t.ok("PTRACE_SETREGS", th.tid, setRegs(th.tid, &regs)) {
+		th.confining, th.toExit, t.confiner = c, true, th
 		t.resume(th, 0)
 	}
 }
@@ -84,8 +129,8 @@ func (t *Tracer) confineAtExit(th *thread, filter []byte) {
 	regs := c.regs
 	regs.Rax, regs.Orig_rax, regs.Rip = unix.SYS_SECCOMP, ^uint64(0), th.call.IP-insnSize
 	setArgs(&regs, c.args)
-	th.confining, th.toExit = c, true
 	if t.ok("PTRACE_SETREGS", th.tid, setRegs(th.tid, &regs)) {
+		th.confining, th.toExit, t.confiner = c, true, th
 		t.resume(th, 0)
 	}
 }
@@ -108,6 +153,7 @@ func (t *Tracer) confineStop(th *thread) {
 	}
 	th.confining, th.toExit = nil, false
 	t.confined(th, c, int64(ret))
+	t.endConfinement()
 }
 
 // confined gives the thread back what it had, reports what became of it, and lets it go on.

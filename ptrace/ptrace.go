@@ -56,7 +56,7 @@ const (
 	// group (SECCOMP_FILTER_FLAG_TSYNC), reports what seccomp(2) returned to Handler.SyscallExit, as
 	// the end of a call of that number, and has the call begin again, which is presented anew. -ENOMEM
 	// says that it could not be tried. A filter that answers TRACE does so with seccomp.TraceData.
-	// Stop only. One thread of those that share an address space may do so at a time.
+	// Stop only.
 	Confine
 	// Kill ends the whole tree.
 	Kill

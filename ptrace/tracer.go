@@ -33,7 +33,10 @@ type Tracer struct {
 	groups   map[int]int      // number of threads of each thread group
 	deferred []unix.Signal    // signals that came while the program was being started
 	reaped   bool             // the first process has ended while it was being started
+	confiner *thread          // the one that loads a filter
 	spare    []pending        // what requests was, to be used again
+
+	confinements []confinementRequest // those that will after it
 
 	helpers sync.WaitGroup // goroutines that decide parked notifications
 

@@ -1,0 +1,400 @@
+package sandbox
+
+import (
+	"encoding/binary"
+	"errors"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runsbx/runsbx/ptrace"
+	"github.com/runsbx/runsbx/sandbox/policy"
+	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/kernel"
+	"github.com/runsbx/runsbx/sentry/linux"
+)
+
+// A call that may make a memory file grow is made by us, on the same open file description, in place of
+// the program: so what is charged is what happens. Other threads and processes can exchange what a
+// descriptor stands for, move the position that they share, and change an array of struct iovec, between
+// any look at these and the kernel's; they cannot change what we have taken. One lock covers it, so that
+// of two calls that make files grow one is over before the other is looked at.
+
+// maxWrite is the most that one call writes (MAX_RW_COUNT).
+const maxWrite = 0x7ffff000
+
+// growth is a call that may make a file grow, as it is made by us.
+type growth struct {
+	t    *kernel.Task
+	call *ptrace.Syscall
+	file *ownedFile
+	path string // of the file, for us
+}
+
+// growthCall decides the calls that growthFilter stops.
+func (s *supervisor) growthCall(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Action, prove int, ok bool) {
+	a = ptrace.Action{Kind: ptrace.Continue}
+	fd := call.Args[0]
+	switch call.Nr {
+	case linux.SYS_WRITE, linux.SYS_PWRITE64, linux.SYS_WRITEV, linux.SYS_PWRITEV, linux.SYS_PWRITEV2,
+		linux.SYS_FTRUNCATE, linux.SYS_FALLOCATE, linux.SYS_SENDFILE, linux.SYS_IOCTL:
+	case linux.SYS_SPLICE, linux.SYS_COPY_FILE_RANGE:
+		fd = call.Args[2]
+	case linux.SYS_IO_SUBMIT:
+		return s.submit(t, call), 0, true
+	case linux.SYS_TRUNCATE:
+		return s.truncate(t, call)
+	default:
+		return a, 0, false
+	}
+	path := fdPath(t.TID, int32(fd))
+	if f, _ := s.machine.memoryFile(path); f == nil {
+		return a, 0, true // not there, or not in memory
+	}
+	switch call.Nr {
+	case linux.SYS_SENDFILE, linux.SYS_SPLICE, linux.SYS_COPY_FILE_RANGE:
+		// Programs fall back to reading and writing.
+		return s.refuseCall(t, call, kernel.Uncounted(0, linux.EINVAL)), 0, true
+	case linux.SYS_IOCTL: // the forms of fallocate that XFS once had
+		return s.refuseCall(t, call, kernel.Uncounted(0, linux.EOPNOTSUPP)), 0, true
+	}
+	file, err := s.machine.take(t.TID, int32(fd))
+	switch {
+	case errors.Is(err, unix.EBADF), errors.Is(err, errNotMemory), errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENOENT):
+		return a, 0, true // not open for writing, exchanged, or killed
+	case err != nil:
+		s.log.Warn("cannot write for", "thread", t.TID, "error", err)
+		return s.refuseCall(t, call, kernel.Uncounted(0, linux.ENOSPC)), 0, true
+	}
+	defer unix.Close(file.fd)
+	g := &growth{t, call, file, "/proc/self/fd/" + strconv.Itoa(file.fd)}
+	a, prove = s.grow(g)
+	if s.verify == policy.VerifyEvery {
+		if err := s.k.CheckLedger(); err != nil {
+			s.fail("accounts of "+t.Group.Name, t.TID, err)
+		}
+	}
+	return a, prove, true
+}
+
+func (s *supervisor) grow(g *growth) (a ptrace.Action, prove int) {
+	args := &g.call.Args
+	switch g.call.Nr {
+	case linux.SYS_FTRUNCATE:
+		return s.resize(g, int64(args[1]))
+	case linux.SYS_FALLOCATE:
+		return s.allocate(g)
+	case linux.SYS_WRITE:
+		return s.write(g, []hostarch.AddrRange{{Start: hostarch.Addr(args[1]), End: hostarch.Addr(args[1] + args[2])}}, -1, 0)
+	case linux.SYS_PWRITE64:
+		if int64(args[3]) < 0 {
+			return ptrace.Action{Kind: ptrace.Continue}, 0 // EINVAL
+		}
+		return s.write(g, []hostarch.AddrRange{{Start: hostarch.Addr(args[1]), End: hostarch.Addr(args[1] + args[2])}}, int64(args[3]), 0)
+	}
+	const maxIovecs = 1024
+	if args[2] > maxIovecs {
+		return ptrace.Action{Kind: ptrace.Continue}, 0 // EINVAL
+	}
+	from, err := s.machine.Ranges(g.t, hostarch.Addr(args[1]), args[2])
+	if err != nil {
+		return answer(-int64(linux.EFAULT)), 0
+	}
+	switch g.call.Nr {
+	case linux.SYS_PWRITEV, linux.SYS_PWRITEV2:
+		at, flags := int64(args[3]), uint64(0) // the upper half of the position is in the other register on 32 bits only
+		if g.call.Nr == linux.SYS_PWRITEV2 {
+			flags = uint64(uint32(args[5]))
+		}
+		if at == -1 && g.call.Nr == linux.SYS_PWRITEV2 {
+			return s.write(g, from, -1, flags)
+		}
+		if at < 0 {
+			return answer(-int64(linux.EINVAL)), 0
+		}
+		return s.write(g, from, at, flags)
+	}
+	return s.write(g, from, -1, 0)
+}
+
+func answer(v int64) ptrace.Action { return ptrace.Action{Kind: ptrace.Return, Value: v} }
+
+// charge decides whether g's file may have want pages. It returns an action where it may not.
+func (s *supervisor) charge(g *growth, want uint64, errno linux.Errno) (refused *ptrace.Action, prove int) {
+	s.k.CollectFiles() // its number may have been that of another
+	f := g.file
+	if want > f.pages && !s.k.KnowsFile(f.id) {
+		switch err := s.machine.inodes.add(g.path, f.id); err {
+		case nil, unix.EACCES: // what we may not read is charged for good
+		default:
+			s.log.Warn("cannot watch a file", "error", err)
+			a := s.refuseCall(g.t, g.call, kernel.Uncounted(want<<hostarch.PageShift, errno))
+			return &a, 0
+		}
+	}
+	v, unseen := s.k.DecideGrowth(g.t, kernel.Growth{File: f.id, Have: f.pages, Want: want, Errno: errno})
+	if unseen != 0 {
+		s.fail(linux.SyscallName(g.call.Nr), g.t.TID, errGrown)
+	}
+	switch v.Kind {
+	case kernel.Wait:
+		return &ptrace.Action{Kind: ptrace.Park}, v.WaitFor
+	case kernel.Refuse:
+		a := s.refuseCall(g.t, g.call, v)
+		return &a, 0
+	}
+	return nil, 0
+}
+
+// grown records what g's file has come to.
+func (s *supervisor) grown(g *growth, v int64) {
+	var st unix.Stat_t
+	if err := unix.Fstat(g.file.fd, &st); err != nil {
+		s.fail(linux.SyscallName(g.call.Nr), g.t.TID, err)
+		return
+	}
+	if s.k.KnowsFile(g.file.id) && !s.k.SetFile(g.file.id, memoryFileOf(&st).pages) {
+		s.fail(linux.SyscallName(g.call.Nr), g.t.TID, errGrown)
+	}
+	s.record(g.t, &kernel.Call{Nr: g.call.Nr, Args: g.call.Args}, &kernel.Verdict{Kind: kernel.Run, Result: kernel.ValueResult(v)})
+}
+
+// fileLimit returns the process's RLIMIT_FSIZE. beyond answers a call that exceeds it.
+func (s *supervisor) fileLimit(t *kernel.Task) uint64 {
+	r, err := s.machine.limit(t, unix.RLIMIT_FSIZE)
+	if err != nil {
+		return linux.RLIM_INFINITY
+	}
+	return r.Cur
+}
+
+func beyond(t *kernel.Task) ptrace.Action {
+	unix.Tgkill(t.Group.TGID, t.TID, unix.SIGXFSZ)
+	return answer(-int64(linux.EFBIG))
+}
+
+// resize is ftruncate.
+func (s *supervisor) resize(g *growth, size int64) (a ptrace.Action, prove int) {
+	f := g.file
+	if size < 0 {
+		return ptrace.Action{Kind: ptrace.Continue}, 0 // EINVAL
+	}
+	if uint64(size) > f.size && uint64(size) > s.fileLimit(g.t) {
+		return beyond(g.t), 0
+	}
+	if refused, prove := s.charge(g, f.pagesFor(uint64(size)), linux.ENOMEM); refused != nil {
+		return *refused, prove
+	}
+	v := result(unix.Ftruncate(f.fd, size))
+	s.grown(g, v)
+	return answer(v), 0
+}
+
+// allocate is fallocate.
+func (s *supervisor) allocate(g *growth) (a ptrace.Action, prove int) {
+	f, args := g.file, &g.call.Args
+	mode, off, length := uint32(args[1]), int64(args[2]), int64(args[3])
+	end := off + length
+	if off < 0 || length <= 0 || end < 0 {
+		return ptrace.Action{Kind: ptrace.Continue}, 0 // EINVAL, EFBIG
+	}
+	want := f.pages
+	if mode&unix.FALLOC_FL_PUNCH_HOLE == 0 {
+		if mode&unix.FALLOC_FL_KEEP_SIZE == 0 && uint64(end) > f.size && uint64(end) > s.fileLimit(g.t) {
+			return beyond(g.t), 0
+		}
+		// Also where the size is kept, and there are fewer blocks than the size has room for.
+		want = max(want, f.pagesFor(uint64(end)))
+		if mode&unix.FALLOC_FL_KEEP_SIZE != 0 && uint64(off) > f.size {
+			want = max(f.pages, f.pages+f.pagesFor(uint64(length)+f.unit))
+		}
+	}
+	if refused, prove := s.charge(g, want, linux.ENOSPC); refused != nil {
+		return *refused, prove
+	}
+	v := result(unix.Fallocate(f.fd, mode, off, length))
+	s.grown(g, v)
+	return answer(v), 0
+}
+
+func result(err error) int64 {
+	if errno, ok := err.(unix.Errno); ok {
+		return -int64(errno)
+	}
+	if err != nil {
+		return -int64(linux.EIO)
+	}
+	return 0
+}
+
+// Flags of pwritev2 that x/sys/unix does not have.
+const rwfNoAppend = 0x20
+
+// write writes what the ranges of the program's memory hold, at offset at, or for -1 at the position of
+// its open file, which moves.
+func (s *supervisor) write(g *growth, from []hostarch.AddrRange, at int64, flags uint64) (a ptrace.Action, prove int) {
+	f := g.file
+	var length uint64
+	for i := range from {
+		n := uint64(from[i].End - from[i].Start)
+		if int64(n) < 0 {
+			return answer(-int64(linux.EINVAL)), 0
+		}
+		if length+n > maxWrite { // Linux makes it shorter
+			n = maxWrite - length
+			from[i].End = from[i].Start + hostarch.Addr(n)
+		}
+		length += n
+	}
+	if length == 0 {
+		return ptrace.Action{Kind: ptrace.Continue}, 0 // it writes nothing, whatever the descriptor
+	}
+	start := uint64(at)
+	if at < 0 {
+		start = f.offset
+	}
+	appends := (f.append || flags&unix.RWF_APPEND != 0) && flags&rwfNoAppend == 0
+	if appends {
+		start = f.size
+		flags |= unix.RWF_APPEND // where the open file is one of ours
+	}
+	if limit := s.fileLimit(g.t); start >= limit {
+		return beyond(g.t), 0
+	} else if length > limit-start {
+		length = limit - start
+	}
+	end := start + length
+	if int64(end) < 0 {
+		return ptrace.Action{Kind: ptrace.Continue}, 0 // EFBIG, EINVAL
+	}
+	if refused, prove := s.charge(g, max(f.pages, f.pagesFor(end)), linux.ENOSPC); refused != nil {
+		return *refused, prove
+	}
+	n, errno := s.copy(g, from, start, length, int(flags))
+	v := int64(n)
+	if n == 0 {
+		v = -int64(errno)
+	}
+	s.grown(g, v)
+	if n == 0 || at >= 0 {
+		return answer(v), 0
+	}
+	return s.move(g, start+n, v), 0
+}
+
+// move moves the position of the program's open file, and has its call return v.
+func (s *supervisor) move(g *growth, to uint64, v int64) ptrace.Action {
+	if g.file.same {
+		unix.Seek(g.file.fd, int64(to), unix.SEEK_SET)
+		return answer(v)
+	}
+	if s.watching.seeks == nil {
+		s.watching.seeks = make(map[int]int64)
+	}
+	s.watching.seeks[g.t.TID] = v
+	return ptrace.Action{Kind: ptrace.Rewrite, Nr: linux.SYS_LSEEK, Args: [6]uint64{g.call.Args[0], to, unix.SEEK_SET}}
+}
+
+// copy writes up to length bytes of the program's memory to the file, from start on, and returns how many;
+// errno says why there are not more.
+func (s *supervisor) copy(g *growth, from []hostarch.AddrRange, start, length uint64, flags int) (done uint64, errno linux.Errno) {
+	if s.copied == nil {
+		s.copied = make([]byte, 256<<10)
+	}
+	for _, r := range from {
+		for r.Start < r.End && done < length {
+			b := s.copied[:min(uint64(len(s.copied)), uint64(r.End-r.Start), length-done)]
+			if ptrace.ReadMemory(g.t.TID, uint64(r.Start), b) != nil {
+				// A part of it may be there.
+				b = b[:min(uint64(len(b)), hostarch.PageSize-uint64(r.Start)%hostarch.PageSize)]
+				if ptrace.ReadMemory(g.t.TID, uint64(r.Start), b) != nil {
+					return done, linux.EFAULT
+				}
+			}
+			n, err := unix.Pwritev2(g.file.fd, [][]byte{b}, int64(start+done), flags)
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil {
+				return done, linux.Errno(-result(err))
+			}
+			done += uint64(n)
+			r.Start += hostarch.Addr(n)
+			if n < len(b) {
+				return done, 0
+			}
+		}
+	}
+	return done, 0
+}
+
+// submit decides io_submit: it is refused where it is about a memory file.
+func (s *supervisor) submit(t *kernel.Task, call *ptrace.Syscall) ptrace.Action {
+	const (
+		size      = 64 // struct iocb
+		opcode    = 16
+		fildes    = 20
+		maxEvents = 1 << 16
+	)
+	n := call.Args[1]
+	if n > maxEvents {
+		return s.refuseCall(t, call, kernel.Uncounted(0, linux.EINVAL))
+	}
+	pointers := make([]byte, 8*n)
+	if ptrace.ReadMemory(t.TID, call.Args[2], pointers) != nil {
+		return answer(-int64(linux.EFAULT))
+	}
+	for ; len(pointers) > 0; pointers = pointers[8:] {
+		var iocb [size]byte
+		if ptrace.ReadMemory(t.TID, binary.NativeEndian.Uint64(pointers), iocb[:]) != nil {
+			return answer(-int64(linux.EFAULT))
+		}
+		const pwrite, pwritev = 1, 8
+		if op := binary.NativeEndian.Uint16(iocb[opcode:]); op != pwrite && op != pwritev {
+			continue
+		}
+		if f, _ := s.machine.memoryFile(fdPath(t.TID, int32(binary.NativeEndian.Uint32(iocb[fildes:])))); f != nil {
+			return s.refuseCall(t, call, kernel.Uncounted(0, linux.EINVAL))
+		}
+	}
+	return ptrace.Action{Kind: ptrace.Continue}
+}
+
+// truncate is truncate(2). Its file is known by a path only, which may lead elsewhere the next time: one
+// that makes a memory file larger is made by us, as far as we may what the process may.
+func (s *supervisor) truncate(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Action, prove int, ok bool) {
+	a = ptrace.Action{Kind: ptrace.Finish}
+	path, found := s.machine.taskPath(t, unix.AT_FDCWD, call.Args[0])
+	if !found {
+		return a, 0, true
+	}
+	f, _ := s.machine.memoryFile(path)
+	if size := int64(call.Args[1]); f == nil || size <= int64(f.size) {
+		return a, 0, true
+	}
+	if !s.machine.likeUs(t.TID) {
+		return s.refuseCall(t, call, kernel.Uncounted(0, linux.ENOMEM)), 0, true
+	}
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return answer(result(err)), 0, true
+	}
+	file := &ownedFile{fd: fd}
+	defer unix.Close(fd)
+	if err := s.machine.look(file); err != nil {
+		return answer(-int64(linux.EINVAL)), 0, true
+	}
+	a, prove = s.resize(&growth{t, call, file, path}, int64(call.Args[1]))
+	return a, prove, true
+}
+
+// truncated looks at the file after a truncate that was to make it smaller, or was not about memory.
+func (s *supervisor) truncated(t *kernel.Task, call *ptrace.Syscall) {
+	path, found := s.machine.taskPath(t, unix.AT_FDCWD, call.Args[0])
+	if !found {
+		return
+	}
+	if f, _ := s.machine.memoryFile(path); f != nil && s.k.KnowsFile(f.id) && !s.k.SetFile(f.id, f.pages) {
+		s.fail("truncate", t.TID, errGrown)
+	}
+}

@@ -52,8 +52,7 @@ func (s *supervisor) growthCall(t *kernel.Task, call *ptrace.Syscall) (a ptrace.
 		return a, 0, true // not there, or not in memory
 	}
 	switch call.Nr {
-	case linux.SYS_SENDFILE, linux.SYS_SPLICE, linux.SYS_COPY_FILE_RANGE:
-		// Programs fall back to reading and writing.
+	case linux.SYS_SPLICE: // may wait for the other end of a pipe; programs fall back
 		return s.refuseCall(t, call, kernel.Uncounted(0, linux.EINVAL)), 0, true
 	case linux.SYS_IOCTL: // the forms of fallocate that XFS once had
 		return s.refuseCall(t, call, kernel.Uncounted(0, linux.EOPNOTSUPP)), 0, true
@@ -84,6 +83,8 @@ func (s *supervisor) grow(g *growth) (a ptrace.Action, prove int) {
 		return s.resize(g, int64(args[1]))
 	case linux.SYS_FALLOCATE:
 		return s.allocate(g)
+	case linux.SYS_SENDFILE, linux.SYS_COPY_FILE_RANGE:
+		return s.transfer(g)
 	case linux.SYS_WRITE:
 		return s.write(g, []hostarch.AddrRange{{Start: hostarch.Addr(args[1]), End: hostarch.Addr(args[1] + args[2])}}, -1, 0)
 	case linux.SYS_PWRITE64:
@@ -298,9 +299,7 @@ func (s *supervisor) move(g *growth, to uint64, v int64) ptrace.Action {
 // copy writes up to length bytes of the program's memory to the file, from start on, and returns how many;
 // errno says why there are not more.
 func (s *supervisor) copy(g *growth, from []hostarch.AddrRange, start, length uint64, flags int) (done uint64, errno linux.Errno) {
-	if s.copied == nil {
-		s.copied = make([]byte, 256<<10)
-	}
+	s.needBuffer()
 	for _, r := range from {
 		for r.Start < r.End && done < length {
 			b := s.copied[:min(uint64(len(s.copied)), uint64(r.End-r.Start), length-done)]

@@ -35,7 +35,8 @@ func (s *supervisor) clone(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Actio
 	}
 	if flags&linux.CLONE_FILES != 0 && flags&linux.CLONE_THREAD == 0 && s.k.Counts() && !t.Group.Watched {
 		// What one process of the two gets, the other has as well.
-		return s.orKill(s.watchFirst(t, call)), 0
+		a, prove := s.watchFirst(t, call)
+		return s.orKill(a), prove
 	}
 	v, err := s.k.DecideClone(t, call.Nr, flags)
 	if err != nil {

@@ -44,14 +44,23 @@ func fileRules() []seccomp.Rule {
 	return rules
 }
 
-// growthFilter stops the calls that make a file grow. It is for processes that may have a memory file.
-func growthFilter() seccomp.Filter {
-	f := seccomp.Filter{Default: seccomp.Allow}
-	for _, nr := range []uint64{
+// growing returns the calls that make a file grow.
+func growing() []uint64 {
+	return []uint64{
 		linux.SYS_WRITE, linux.SYS_PWRITE64, linux.SYS_WRITEV, linux.SYS_PWRITEV, linux.SYS_PWRITEV2,
 		linux.SYS_FTRUNCATE, linux.SYS_FALLOCATE, linux.SYS_SENDFILE, linux.SYS_SPLICE, linux.SYS_COPY_FILE_RANGE,
-		linux.SYS_IO_SUBMIT,
-	} {
+		linux.SYS_IO_SUBMIT, linux.SYS_IOCTL,
+	}
+}
+
+// growthFilter stops the calls that make a file grow, and those that exchange what the number of a
+// descriptor stands for. It is for processes that may have a memory file.
+func growthFilter() seccomp.Filter {
+	f := seccomp.Filter{Default: seccomp.Allow}
+	for _, nr := range append(growing(), linux.SYS_CLOSE, linux.SYS_CLOSE_RANGE, linux.SYS_DUP2, linux.SYS_DUP3) {
+		if nr == linux.SYS_IOCTL {
+			continue // a few of them
+		}
 		f.Rules = append(f.Rules, seccomp.Rule{Nr: nr, Act: seccomp.Trace})
 	}
 	// FS_IOC_RESVSP, FS_IOC_RESVSP64 and FS_IOC_ZERO_RANGE.

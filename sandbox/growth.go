@@ -40,6 +40,12 @@ func (s *supervisor) growthCall(t *kernel.Task, call *ptrace.Syscall) (a ptrace.
 		linux.SYS_FTRUNCATE, linux.SYS_FALLOCATE, linux.SYS_SENDFILE, linux.SYS_IOCTL:
 	case linux.SYS_SPLICE, linux.SYS_COPY_FILE_RANGE:
 		fd = call.Args[2]
+	case linux.SYS_CLOSE:
+		return s.giveUp(t, fd, fd)
+	case linux.SYS_CLOSE_RANGE:
+		return s.giveUp(t, fd, call.Args[1])
+	case linux.SYS_DUP2, linux.SYS_DUP3:
+		return s.giveUp(t, call.Args[1], call.Args[1])
 	case linux.SYS_IO_SUBMIT:
 		return s.submit(t, call), 0, true
 	case linux.SYS_TRUNCATE:
@@ -47,33 +53,60 @@ func (s *supervisor) growthCall(t *kernel.Task, call *ptrace.Syscall) (a ptrace.
 	default:
 		return a, 0, false
 	}
-	path := fdPath(t.TID, int32(fd))
-	if f, _ := s.machine.memoryFile(path); f == nil {
+	if v := s.k.PassDescriptors(t, call.Nr, &kernel.Span{First: uint32(fd), Last: uint32(fd)}); v.Kind == kernel.Wait {
+		return ptrace.Action{Kind: ptrace.Park}, v.WaitFor, true
+	}
+	switch f, err := s.machine.memoryFile(fdPath(t.TID, int32(fd))); {
+	case errors.Is(err, unix.ENOENT) && t.SharesDescriptors():
+		return s.pass(t, answer(-int64(linux.EBADF))) // the number may be another's any time
+	case f == nil:
 		return a, 0, true // not there, or not in memory
 	}
 	switch call.Nr {
 	case linux.SYS_SPLICE: // may wait for the other end of a pipe; programs fall back
-		return s.refuseCall(t, call, kernel.Uncounted(0, linux.EINVAL)), 0, true
+		return s.pass(t, s.refuseCall(t, call, kernel.Uncounted(0, linux.EINVAL)))
 	case linux.SYS_IOCTL: // the forms of fallocate that XFS once had
-		return s.refuseCall(t, call, kernel.Uncounted(0, linux.EOPNOTSUPP)), 0, true
+		return s.pass(t, s.refuseCall(t, call, kernel.Uncounted(0, linux.EOPNOTSUPP)))
 	}
 	file, err := s.machine.take(t.TID, int32(fd))
 	switch {
-	case errors.Is(err, unix.EBADF), errors.Is(err, errNotMemory), errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENOENT):
-		return a, 0, true // not open for writing, exchanged, or killed
+	case errors.Is(err, unix.EBADF) && call.Nr == linux.SYS_FTRUNCATE:
+		return s.pass(t, answer(-int64(linux.EINVAL)))
+	case errors.Is(err, unix.EBADF):
+		return s.pass(t, answer(-int64(linux.EBADF)))
+	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENOENT):
+		return a, 0, true // killed
 	case err != nil:
 		s.log.Warn("cannot write for", "thread", t.TID, "error", err)
-		return s.refuseCall(t, call, kernel.Uncounted(0, linux.ENOSPC)), 0, true
+		return s.pass(t, s.refuseCall(t, call, kernel.Uncounted(0, linux.ENOSPC)))
 	}
 	defer unix.Close(file.fd)
 	g := &growth{t, call, file, "/proc/self/fd/" + strconv.Itoa(file.fd)}
 	a, prove = s.grow(g)
+	s.k.Settle(t) // we have made it
 	if s.verify == policy.VerifyEvery {
 		if err := s.k.CheckLedger(); err != nil {
 			s.fail("accounts of "+t.Group.Name, t.TID, err)
 		}
 	}
 	return a, prove, true
+}
+
+// pass returns the answer to a call of t that is not made.
+func (s *supervisor) pass(t *kernel.Task, a ptrace.Action) (ptrace.Action, int, bool) {
+	s.k.Settle(t)
+	return a, 0, true
+}
+
+// giveUp decides a call by which numbers of descriptors may come to stand for something else.
+func (s *supervisor) giveUp(t *kernel.Task, first, last uint64) (a ptrace.Action, prove int, ok bool) {
+	switch v := s.k.GiveUpDescriptors(t, &kernel.Span{First: uint32(first), Last: uint32(last)}); v.Kind {
+	case kernel.Wait:
+		return ptrace.Action{Kind: ptrace.Park}, v.WaitFor, true
+	case kernel.Observe:
+		return ptrace.Action{Kind: ptrace.Finish}, 0, true
+	}
+	return ptrace.Action{Kind: ptrace.Continue}, 0, true
 }
 
 func (s *supervisor) grow(g *growth) (a ptrace.Action, prove int) {
@@ -248,7 +281,7 @@ func (s *supervisor) write(g *growth, from []hostarch.AddrRange, at int64, flags
 		length += n
 	}
 	if length == 0 {
-		return ptrace.Action{Kind: ptrace.Continue}, 0 // it writes nothing, whatever the descriptor
+		return answer(0), 0
 	}
 	start := uint64(at)
 	if at < 0 {
@@ -266,7 +299,7 @@ func (s *supervisor) write(g *growth, from []hostarch.AddrRange, at int64, flags
 	}
 	end := start + length
 	if int64(end) < 0 {
-		return ptrace.Action{Kind: ptrace.Continue}, 0 // EFBIG, EINVAL
+		return answer(-int64(linux.EFBIG)), 0
 	}
 	if refused, prove := s.charge(g, max(f.pages, f.pagesFor(end)), linux.ENOSPC); refused != nil {
 		return *refused, prove
@@ -336,7 +369,7 @@ func (s *supervisor) submit(t *kernel.Task, call *ptrace.Syscall) ptrace.Action 
 		maxEvents = 1 << 16
 	)
 	n := call.Args[1]
-	if n > maxEvents {
+	if n > maxEvents || !t.Alone() || t.SharesDescriptors() { // others may change what we have read
 		return s.refuseCall(t, call, kernel.Uncounted(0, linux.EINVAL))
 	}
 	pointers := make([]byte, 8*n)

@@ -64,7 +64,7 @@ func (s *supervisor) transfer(g *growth) (a ptrace.Action, prove int) {
 	} else {
 		x.length = min(x.length, maxWrite, limit-min(x.start, limit))
 	}
-	n, refusal, prove := s.pass(x)
+	n, refusal, prove := s.relay(x)
 	if refusal != nil {
 		return *refusal, prove
 	}
@@ -126,9 +126,9 @@ func (x *transfer) positions() linux.Errno {
 	return 0
 }
 
-// pass passes the bytes on, each piece charged before it is written, since how many there are is only
+// relay passes the bytes on, each piece charged before it is written, since how many there are is only
 // known when they have been read.
-func (s *supervisor) pass(x *transfer) (v int64, refusal *ptrace.Action, prove int) {
+func (s *supervisor) relay(x *transfer) (v int64, refusal *ptrace.Action, prove int) {
 	s.needBuffer()
 	var done uint64
 	for done < x.length {

@@ -58,35 +58,39 @@ func (s *supervisor) memoryCall(t *kernel.Task, call *ptrace.Syscall) (a ptrace.
 	case linux.SYS_OPEN, linux.SYS_OPENAT, linux.SYS_OPENAT2, linux.SYS_CREAT, linux.SYS_OPEN_BY_HANDLE_AT:
 		a.Kind = ptrace.Finish
 		if !t.Group.Watched && !t.Alone() && s.opensMemory(t, call) {
-			a = s.watchFirst(t, call)
+			a, prove = s.watchFirst(t, call)
 		}
 	case linux.SYS_MEMFD_CREATE, linux.SYS_PIDFD_GETFD, linux.SYS_RECVMMSG:
-		a = s.watchFirst(t, call)
+		a, prove = s.watchFirst(t, call)
 	case linux.SYS_SECCOMP, linux.SYS_PRCTL:
 		if call.Nr == linux.SYS_PRCTL && uint32(args[0]) != unix.PR_SET_SECCOMP {
 			return a, 0, false
 		}
 		// A filter of the program's own may forbid what we need to load ours.
-		a = s.watchFirst(t, call)
+		a, prove = s.watchFirst(t, call)
 	case linux.SYS_RECVMSG:
-		if !t.Group.Watched && s.mayReceive(t, args[1]) {
-			a = s.watchFirst(t, call)
+		if t.Group.Watched || s.mayReceive(t, args[1]) {
+			a, prove = s.watchFirst(t, call)
 		}
 	default:
 		return s.growthCall(t, call)
 	}
-	return a, 0, true
+	return a, prove, true
 }
 
-// watchFirst has t's process be watched before call is made.
-func (s *supervisor) watchFirst(t *kernel.Task, call *ptrace.Syscall) ptrace.Action {
+// watchFirst has t's process be watched before call is made, and its other threads leave calls that they
+// have begun before.
+func (s *supervisor) watchFirst(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Action, prove int) {
 	switch {
 	case t.Group.Watched:
-		return ptrace.Action{Kind: ptrace.Continue}
+		if v := s.k.NewDescriptor(t); v.Kind == kernel.Wait {
+			return ptrace.Action{Kind: ptrace.Park}, v.WaitFor
+		}
+		return ptrace.Action{Kind: ptrace.Continue}, 0
 	case s.watching.failed[t.Group.TGID]:
-		return s.refuseCall(t, call, kernel.Uncounted(0, linux.ENOMEM))
+		return s.refuseCall(t, call, kernel.Uncounted(0, linux.ENOMEM)), 0
 	}
-	return ptrace.Action{Kind: ptrace.Confine, Filter: s.watching.filter}
+	return ptrace.Action{Kind: ptrace.Confine, Filter: s.watching.filter}, 0
 }
 
 // refuseCall records a refusal and answers the call with it.
@@ -189,6 +193,8 @@ func (s *supervisor) memoryExit(t *kernel.Task, call *ptrace.Syscall, ret int64)
 		}
 	case linux.SYS_TRUNCATE:
 		s.truncated(t, call)
+	case linux.SYS_CLOSE, linux.SYS_CLOSE_RANGE, linux.SYS_DUP2, linux.SYS_DUP3:
+		s.k.EndGiveUp(t)
 	default:
 		if n, moved := s.watching.seeks[t.TID]; moved {
 			delete(s.watching.seeks, t.TID)
@@ -251,7 +257,7 @@ func (s *supervisor) endWatch(t *kernel.Task, ret int64) {
 		s.watching.failed[t.Group.TGID] = true
 		return
 	}
-	t.Group.Watched = true
+	s.k.Watch(t, growing())
 	if o == nil || t.Alone() {
 		return
 	}

@@ -152,7 +152,9 @@ type Task struct {
 	TID   int
 	Group *ThreadGroup
 	space *space
-	call  pending // decided, and its outcome is not known yet
+	table *descriptors
+	passage
+	call pending // decided, and its outcome is not known yet
 
 	personality uint64 // each thread has its own
 	cloning     bool   // it is making another task, which is not there yet
@@ -189,6 +191,7 @@ func (k *Kernel) Len() int { return len(k.tasks) }
 func (k *Kernel) Start(tid int) (*Task, error) {
 	t := &Task{TID: tid, Group: &ThreadGroup{TGID: tid, tasks: 1}}
 	t.space = &space{mm: mm.New(k.cfg), users: 1}
+	t.table = &descriptors{users: 1}
 	k.tasks[tid] = t
 	lim, err := k.host.Limits(t)
 	if err != nil {
@@ -211,6 +214,11 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 		child.Group = &g
 	}
 	k.tasks[childTID] = child
+	child.table = &descriptors{users: 1}
+	if flags&linux.CLONE_FILES != 0 {
+		child.table = parent.table
+		child.table.users++
+	}
 	if flags&linux.CLONE_VM != 0 {
 		child.space = parent.space
 		child.space.users++
@@ -245,6 +253,7 @@ func (k *Kernel) Exec(tid, former int) (*Task, *limits.Refusal, error) {
 		return nil, nil, fmt.Errorf("exec of unknown task %d", former)
 	}
 	k.release(t)
+	t.table = &descriptors{users: 1}
 	if tid != former {
 		delete(k.tasks, former)
 		if old := k.tasks[tid]; old != nil {

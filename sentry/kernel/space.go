@@ -130,6 +130,7 @@ func (k *Kernel) Settle(t *Task) {
 		k.settle(t)
 		k.wakeAll(t.space)
 	}
+	k.pass(t)
 }
 
 // wakeAll ends the wait of every task that waits for an event of s: each is decided again, and
@@ -160,6 +161,7 @@ func (k *Kernel) release(t *Task) {
 	}
 	k.wakeAll(s)
 	t.call = pending{}
+	k.leaveTable(t)
 }
 
 // Hidden reports whether t's address space cannot be looked at, so that its calls are not decided.

@@ -155,8 +155,12 @@ func answer(v int64) ptrace.Action { return ptrace.Action{Kind: ptrace.Return, V
 
 // charge decides whether g's file may have want pages. It returns an action where it may not.
 func (s *supervisor) charge(g *growth, want uint64, errno linux.Errno) (refused *ptrace.Action, prove int) {
-	s.k.CollectFiles() // its number may have been that of another
 	f := g.file
+	if want > f.pages {
+		s.k.CollectFiles() // its number may have been that of another
+	} else if !s.k.KnowsFile(f.id) {
+		return nil, 0
+	}
 	if want > f.pages && !s.k.KnowsFile(f.id) {
 		switch err := s.machine.inodes.add(g.path, f.id); err {
 		case nil, unix.EACCES: // what we may not read is charged for good
@@ -180,17 +184,20 @@ func (s *supervisor) charge(g *growth, want uint64, errno linux.Errno) (refused 
 	return nil, 0
 }
 
-// grown records what g's file has come to.
+// grown records what g's file has come to, if it is charged.
 func (s *supervisor) grown(g *growth, v int64) {
+	s.record(g.t, &kernel.Call{Nr: g.call.Nr, Args: g.call.Args}, &kernel.Verdict{Kind: kernel.Run, Result: kernel.ValueResult(v)})
+	if !s.k.KnowsFile(g.file.id) {
+		return
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(g.file.fd, &st); err != nil {
 		s.fail(linux.SyscallName(g.call.Nr), g.t.TID, err)
 		return
 	}
-	if s.k.KnowsFile(g.file.id) && !s.k.SetFile(g.file.id, memoryFileOf(&st).pages) {
+	if !s.k.SetFile(g.file.id, memoryFileOf(&st).pages) {
 		s.fail(linux.SyscallName(g.call.Nr), g.t.TID, errGrown)
 	}
-	s.record(g.t, &kernel.Call{Nr: g.call.Nr, Args: g.call.Args}, &kernel.Verdict{Kind: kernel.Run, Result: kernel.ValueResult(v)})
 }
 
 // fileLimit returns the process's RLIMIT_FSIZE. beyond answers a call that exceeds it.

@@ -262,7 +262,11 @@ func (k *Kernel) Exec(tid, former int) (*Task, *limits.Refusal, error) {
 		t.TID = tid
 		k.tasks[tid] = t
 	}
-	t.Group.tasks = 1
+	for _, o := range k.tasks {
+		if o != t && o.Group == t.Group {
+			k.Exit(o) // their ends are not reported
+		}
+	}
 	switch err := k.load(t); {
 	case errors.Is(err, ErrHidden) && k.ledger == nil:
 		t.space.hidden = true

@@ -569,3 +569,20 @@ func TestProcessMAdvise(t *testing.T) {
 		t.Errorf("advised: first page %v, second page %v", a != 0, b != 0)
 	}
 }
+
+// TestExecEndsThreads: an exec ends all other threads of its process, of whose ends nothing is heard.
+func TestExecEndsThreads(t *testing.T) {
+	k, task, _ := counted(t, 1000)
+	used := k.ledger.Used()
+	clone(t, k, task, 101, threadFlags)
+	clone(t, k, task, 102, threadFlags)
+	if _, _, err := k.Exec(100, 102); err != nil {
+		t.Fatal(err)
+	}
+	if k.Len() != 1 || k.Task(100) == nil || k.Task(100).Group.tasks != 1 {
+		t.Errorf("%d tasks", k.Len())
+	}
+	if k.ledger.Used() != used {
+		t.Errorf("%d pages are charged, want %d", k.ledger.Used(), used)
+	}
+}

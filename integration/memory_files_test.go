@@ -133,6 +133,21 @@ func TestMemoryFilesRaces(t *testing.T) {
 	}
 }
 
+// TestMemoryFilesBusy: a process gets its first file in memory while its other threads are in calls that
+// were not stopped, and exchange what they are about.
+func TestMemoryFilesBusy(t *testing.T) {
+	t.Parallel()
+	for name, asUser := range map[string]bool{"root": false, "ordinary user": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, rep := limited(t, asUser, "80M", "", guest(t, "memfiles"), "busy", "90")
+			if r.stdout != "refused 110 of 110\n" || rep.Peak.Commit > 80<<20 {
+				t.Errorf("%s, peak %d, %s%s", r.status, rep.Peak.Commit, tail(r.stdout), tail(r.stderr))
+			}
+		})
+	}
+}
+
 // TestMemoryFilesInherited: descriptors that a program starts with, and what its shell opens, count.
 func TestMemoryFilesInherited(t *testing.T) {
 	t.Parallel()

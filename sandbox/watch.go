@@ -215,7 +215,7 @@ func (s *supervisor) memoryExit(t *kernel.Task, call *ptrace.Syscall, ret int64)
 func (s *supervisor) opened(t *kernel.Task, path string) error {
 	f, err := s.machine.memoryFile(path)
 	if f == nil {
-		if errors.Is(err, unix.ENOENT) && !t.Alone() {
+		if errors.Is(err, unix.ENOENT) && t.SharesDescriptors() {
 			err = nil // closed meanwhile
 		}
 		return err

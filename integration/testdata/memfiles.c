@@ -5,6 +5,8 @@
 //	memfiles refused MB       each way of getting a descriptor, each way of growing by so many MB: counts refusals
 //	memfiles stress MB N      N processes create, grow, share, close and are killed; then MB must be there
 //	memfiles race MB          threads exchange descriptors, positions and iovecs of calls that are on their way
+//	memfiles busy MB          gets each descriptor in a process whose other threads write to a pipe and a file all
+//	                          the time, exchanging these; and by paths that are exchanged
 //
 // Shows: memory that is not mapped is counted, whoever gets it how, and never lost.
 #define _GNU_SOURCE
@@ -494,6 +496,99 @@ static int race(long limit)
 	return 0;
 }
 
+// Threads are in calls of all kinds when their process gets its first file in memory.
+static int pipe_ends[2];
+static void *busy(void *a)
+{
+	char b[4096] = {0};
+	while (!stop)
+		switch ((long)a) {
+		case 0:
+			write(pipe_ends[1], b, sizeof b); // waits most of the time
+			break;
+		case 1:
+			close(dup(null));
+			write(null, b, sizeof b);
+			break;
+		case 2: {
+			int fd = open("/dev/null", O_WRONLY);
+			write(fd, b, 10);
+			close(fd);
+			break;
+		}
+		}
+	return NULL;
+}
+
+// The name stands for a file on a disk and one in memory by turns.
+static char link_name[80], other_name[80];
+static void *turn(void *a)
+{
+	for (unsigned i = 0; !stop; i++) {
+		unlink(other_name);
+		symlink(i % 2 ? "/dev/null" : name, other_name);
+		rename(other_name, link_name);
+	}
+	return a;
+}
+static int by_turning_link(void)
+{
+	pthread_t t;
+	struct stat st;
+	int fd = -1;
+	sprintf(link_name, "%s-link", name);
+	sprintf(other_name, "%s-other", name);
+	close(by_open());
+	pthread_create(&t, NULL, turn, NULL);
+	do {
+		close(fd);
+		fd = open(link_name, O_RDWR);
+	} while (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode));
+	stop = 1;
+	pthread_join(t, NULL);
+	unlink(link_name);
+	unlink(other_name);
+	return fd;
+}
+static int by_dev_fd(void)
+{
+	char p[32];
+	int fd = open(name, O_CREAT | O_RDONLY, 0600);
+	sprintf(p, "/dev/fd/%d", fd);
+	int new = open(p, O_RDWR);
+	close(fd);
+	return new;
+}
+
+static int count_busy(int i, long n)
+{
+	static int (*const gets[])(void) = {by_memfd, by_open, by_tmpfile, by_reopening, by_dev_fd, by_recvmsg, by_recvmmsg,
+		by_pidfd, by_shared_table, by_thread, by_turning_link};
+	pthread_t t[3];
+	int refused = 0;
+	if (i >= COUNT(gets))
+		return 255;
+	null = open("/dev/null", O_WRONLY);
+	pipe(pipe_ends);
+	for (long k = 0; k < 3; k++)
+		pthread_create(&t[k], NULL, busy, (void *)k);
+	usleep(1000);
+	int fd = gets[i]();
+	for (int j = 0; j < 10; j++) {
+		struct stat st;
+		lseek(fd, 0, SEEK_SET);
+		growths[j].grow(fd, n);
+		fstat(fd, &st);
+		if (st.st_size == 0 && st.st_blocks == 0)
+			refused++;
+		else
+			printf("busy %d, %s: %ld\n", i, growths[j].name, (long)st.st_size);
+	}
+	unlink(name);
+	fflush(stdout);
+	_exit(refused);
+}
+
 int main(int argc, char **argv)
 {
 	sprintf(name, "/dev/shm/memfiles-%d", getpid());
@@ -512,6 +607,13 @@ int main(int argc, char **argv)
 		return stress(n, atoi(argv[3]));
 	if (strcmp(argv[1], "race") == 0)
 		return race(n);
+	if (strcmp(argv[1], "busy") == 0) {
+		int sum = 0, r, i;
+		for (i = 0; (r = in(count_busy, i, n)) != 255; i++)
+			sum += r;
+		printf("refused %d of %d\n", sum, i * 10);
+		return 0;
+	}
 	int refused = 0, all = COUNT(ways) * COUNT(growths);
 	for (int i = 0; i < COUNT(ways); i++)
 		refused += in(count, i, n);

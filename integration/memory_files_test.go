@@ -43,8 +43,8 @@ func TestMemoryFiles(t *testing.T) {
 	})
 }
 
-// limited runs a guest under a limit and returns its report.
-func limited(t *testing.T, asUser bool, limit string, shell string, argv ...string) (result, limitReport) {
+// inBudget runs a guest under a limit and returns its report.
+func inBudget(t *testing.T, asUser bool, limit string, shell string, argv ...string) (result, limitReport) {
 	t.Helper()
 	dir := base(t)
 	file := filepath.Join(dir, "report.json")
@@ -81,7 +81,7 @@ func TestMemoryFilesRefused(t *testing.T) {
 	for name, asUser := range map[string]bool{"root": false, "ordinary user": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, rep := limited(t, asUser, "50M", "", guest(t, "memfiles"), "refused", "60")
+			r, rep := inBudget(t, asUser, "50M", "", guest(t, "memfiles"), "refused", "60")
 			if r.stdout != "refused 168 of 168\n" || r.status != "exit 0" {
 				t.Errorf("%s\n%s", r.status, tail(r.stdout+r.stderr))
 			}
@@ -113,7 +113,7 @@ func TestMemoryFilesLeakNothing(t *testing.T) {
 	for name, asUser := range map[string]bool{"root": false, "ordinary user": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, rep := limited(t, asUser, "300M", "", guest(t, "memfiles"), "stress", "297", "12")
+			r, rep := inBudget(t, asUser, "300M", "", guest(t, "memfiles"), "stress", "297", "12")
 			if r.stdout != "and then: 0 \n" {
 				t.Errorf("%s, %s%s", r.status, tail(r.stdout), tail(r.stderr))
 			}
@@ -127,7 +127,7 @@ func TestMemoryFilesLeakNothing(t *testing.T) {
 // TestMemoryFilesRaces: other threads exchange what a call is about while it is on its way.
 func TestMemoryFilesRaces(t *testing.T) {
 	t.Parallel()
-	r, _ := limited(t, false, "100M", "", guest(t, "memfiles"), "race", "90")
+	r, _ := inBudget(t, false, "100M", "", guest(t, "memfiles"), "race", "90")
 	if r.stdout != "never more than there may be\n" {
 		t.Errorf("%s, %s%s", r.status, tail(r.stdout), tail(r.stderr))
 	}
@@ -140,7 +140,7 @@ func TestMemoryFilesBusy(t *testing.T) {
 	for name, asUser := range map[string]bool{"root": false, "ordinary user": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, rep := limited(t, asUser, "80M", "", guest(t, "memfiles"), "busy", "90")
+			r, rep := inBudget(t, asUser, "80M", "", guest(t, "memfiles"), "busy", "90")
 			if r.stdout != "refused 110 of 110\n" || rep.Peak.Commit > 80<<20 {
 				t.Errorf("%s, peak %d, %s%s", r.status, rep.Peak.Commit, tail(r.stdout), tail(r.stderr))
 			}
@@ -161,7 +161,7 @@ func TestMemoryFilesInherited(t *testing.T) {
 			if name == "another" {
 				script += " >&9"
 			}
-			r, rep := limited(t, false, "30M", shell, "sh", "-c", script)
+			r, rep := inBudget(t, false, "30M", shell, "sh", "-c", script)
 			if r.status != "exit 1" || rep.Refused == 0 {
 				t.Errorf("%s, %d refused; %s%s", r.status, rep.Refused, tail(r.stdout), tail(r.stderr))
 			}

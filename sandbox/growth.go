@@ -437,3 +437,28 @@ func (s *supervisor) truncated(t *kernel.Task, call *ptrace.Syscall) {
 		s.fail("truncate", t.TID, errGrown)
 	}
 }
+
+// hugeMapping returns what an mmap makes of a file of hugetlbfs, which it makes as large as the mapping
+// needs; nil for other mappings.
+func (s *supervisor) hugeMapping(t *kernel.Task, call *ptrace.Syscall) (g *growth, want uint64) {
+	args := &call.Args
+	if args[3]&linux.MAP_ANONYMOUS != 0 || args[2]&linux.PROT_WRITE == 0 {
+		return nil, 0
+	}
+	path := fdPath(t.TID, int32(args[4]))
+	f, _ := s.machine.memoryFile(path)
+	if f == nil || !f.huge {
+		return nil, 0
+	}
+	return &growth{t, call, &ownedFile{memoryFile: *f}, path}, max(f.pages, f.pagesFor(args[5]+args[1]))
+}
+
+// mapped looks at a file of hugetlbfs again after an mmap of it.
+func (s *supervisor) mapped(t *kernel.Task, call *ptrace.Syscall) {
+	if call.Nr != linux.SYS_MMAP || !s.k.Counts() {
+		return
+	}
+	if g, _ := s.hugeMapping(t, call); g != nil && s.k.KnowsFile(g.file.id) && !s.k.SetFile(g.file.id, g.file.pages) {
+		s.fail("mmap", t.TID, errGrown)
+	}
+}

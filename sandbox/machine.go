@@ -28,8 +28,8 @@ type machine struct {
 	entries []procmaps.Entry
 
 	inodes     inodes
-	memoryDevs map[uint64]bool // device numbers of filesystems in memory
-	noGetFd    bool            // pidfd_getfd is not permitted
+	memoryDevs map[uint64]int64 // device numbers of filesystems in memory, and their types
+	noGetFd    bool             // pidfd_getfd is not permitted
 }
 
 // procPath returns /proc/TID/name.

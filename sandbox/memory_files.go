@@ -106,6 +106,7 @@ type memoryFile struct {
 	size  uint64 // bytes
 	pages uint64 // what it is charged by: its size, or its blocks where they reach beyond
 	unit  uint64 // what the filesystem gives it at a time: a page, or a huge page
+	huge  bool   // it is of hugetlbfs, and grows when it is mapped
 }
 
 // pagesFor returns what a file of that size is charged, in pages.
@@ -125,7 +126,9 @@ func (m *machine) memoryFile(path string) (*memoryFile, error) {
 	if in, err := m.inMemory(path, st.Dev); !in {
 		return nil, err
 	}
-	return memoryFileOf(&st), nil
+	f := memoryFileOf(&st)
+	f.huge = m.memoryDevs[st.Dev] == hugetlbfsMagic
+	return f, nil
 }
 
 func memoryFileOf(st *unix.Stat_t) *memoryFile {
@@ -144,7 +147,7 @@ func (m *machine) inMemory(path string, dev uint64) (bool, error) {
 	if unix.Major(dev) != 0 {
 		return false, nil // a block device
 	}
-	if m.memoryDevs[dev] {
+	if m.memoryDevs[dev] != 0 {
 		return true, nil
 	}
 	var fs unix.Statfs_t
@@ -155,9 +158,9 @@ func (m *machine) inMemory(path string, dev uint64) (bool, error) {
 		return false, nil
 	}
 	if m.memoryDevs == nil {
-		m.memoryDevs = make(map[uint64]bool)
+		m.memoryDevs = make(map[uint64]int64)
 	}
-	m.memoryDevs[dev] = true
+	m.memoryDevs[dev] = fs.Type
 	return true, nil
 }
 

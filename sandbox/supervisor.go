@@ -250,6 +250,7 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 			return seen
 		}
 	}
+	s.mapped(t, call)
 	res, drift, err := s.k.Complete(t, ret)
 	s.noteHidden(tid)
 	if err != nil {

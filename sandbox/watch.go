@@ -72,6 +72,13 @@ func (s *supervisor) memoryCall(t *kernel.Task, call *ptrace.Syscall) (a ptrace.
 		if t.Group.Watched || s.mayReceive(t, args[1]) {
 			a, prove = s.watchFirst(t, call)
 		}
+	case linux.SYS_MMAP:
+		if g, want := s.hugeMapping(t, call); g != nil {
+			if refused, prove := s.charge(g, want, linux.ENOMEM); refused != nil {
+				return *refused, prove, true
+			}
+		}
+		return a, 0, false
 	default:
 		return s.growthCall(t, call)
 	}

@@ -23,6 +23,8 @@ import (
 //	set_mempolicy, migrate_pages         where pages lie
 //	shmget, shmctl                       an attached segment outlives its removal
 //	memfd_create, pkey_alloc, pkey_free  show in VMAs only through calls that are stopped
+//
+// Where memory is counted, shmget and memfd_create count as well (filter_files.go).
 
 // notified calls are decided at a seccomp notification.
 var notified = [...]uint64{

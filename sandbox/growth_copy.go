@@ -64,6 +64,9 @@ func (s *supervisor) transfer(g *growth) (a ptrace.Action, prove int) {
 	} else {
 		x.length = min(x.length, maxWrite, limit-min(x.start, limit))
 	}
+	if !reaches(x.start + x.length) {
+		return s.tooLarge(g)
+	}
 	n, refusal, prove := s.relay(x)
 	if refusal != nil {
 		return *refusal, prove

@@ -3,7 +3,7 @@
 //
 //	memfiles ways             prints what each call answers, the sizes and the positions
 //	memfiles refused MB       each way of getting a descriptor, each way of growing by so many MB: counts refusals
-//	memfiles stress MB N      N processes create, grow, share, close and are killed; then MB must be there
+//	memfiles stress MB N      N processes create, grow, share, close and are killed; then as much must be there as before
 //	memfiles race MB          threads exchange descriptors, positions and iovecs of calls that are on their way
 //	memfiles busy MB          gets each descriptor in a process whose other threads write to a pipe and a file all
 //	                          the time, exchanging these; and by paths that are exchanged
@@ -445,8 +445,25 @@ static int life(int i, long n)
 	return 0;
 }
 
+// room returns how large a file may become, of at most all bytes.
+static long room(long all)
+{
+	long low = 0, high = all + 1;
+	int fd = by_memfd();
+	while (high - low > 4096) {
+		long middle = (low + high) / 2;
+		if (ftruncate(fd, middle) == 0)
+			low = middle;
+		else
+			high = middle;
+	}
+	close(fd);
+	return low;
+}
+
 static int stress(long all, int n)
 {
+	long before = room(all);
 	prctl(PR_SET_CHILD_SUBREAPER, 1); // grandchildren are waited for as well
 	for (int i = 0; i < n; i++)
 		if (fork() == 0)
@@ -457,9 +474,8 @@ static int stress(long all, int n)
 		sprintf(name, "/dev/shm/memfiles-%d-%d", getpid(), k);
 		unlink(name);
 	}
-	int fd = by_memfd();
-	int r = ftruncate(fd, all);
-	printf("and then: %d %s\n", r, r < 0 ? strerror(errno) : "");
+	long lost = before - room(all);
+	printf("lost %ld MB, and %s\n", lost / MB, before > all / 2 ? "that is of much" : "there was little");
 	return 0;
 }
 

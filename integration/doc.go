@@ -11,6 +11,7 @@
 //	database_test.go   sqlite3, PostgreSQL, redis
 //	stress_test.go     the memory stressors of stress-ng, with --verify
 //	guest_test.go      small C programs, each hard in one way (testdata/*.c)
+//	memory_files_test.go  files in memory under --limit commit: every way to get one, to grow it, to lose it
 //	differential_test.go  random memory calls of every kind: every answer, and maps after each
 //	terminal_test.go   a terminal session: Ctrl-C, Ctrl-Z, fg
 //	kill_test.go       the supervisor is killed: nothing survives

@@ -21,6 +21,10 @@ func (t *Tracer) seccompStop(th *thread) {
 		t.fail(&Error{Op: "SECCOMP stop", TID: th.tid, Err: fmt.Errorf("operation %d, architecture %#x", info.op, info.arch)})
 		return
 	}
+	if th.ours(&info) {
+		t.resume(th, 0)
+		return
+	}
 	th.call = Syscall{Nr: info.nr, Args: info.args, IP: info.ip, SP: info.sp, Mechanism: Stop}
 	if uint32(info.data) != seccomp.TraceData {
 		// A filter of the program's own asks for a tracer, and the program has none.
@@ -114,6 +118,9 @@ func (t *Tracer) act(th *thread, a *Action) {
 			!t.ok("rewrite a call", th.tid, pokeUser(th.tid, offOrigRax, a.Nr)) {
 			return
 		}
+	case Confine:
+		t.confineGroup(th, a.Filter, true)
+		return
 	case Kill:
 		t.Kill()
 		return
@@ -126,6 +133,10 @@ func (t *Tracer) act(th *thread, a *Action) {
 
 // exitStop reports the end of a Finish or Rewrite call.
 func (t *Tracer) exitStop(th *thread) {
+	if th.confining != nil {
+		t.confineStop(th)
+		return
+	}
 	if !th.toExit {
 		t.resume(th, 0)
 		return
@@ -148,6 +159,11 @@ func (t *Tracer) exitStop(th *thread) {
 	seen := t.handler.SyscallExit(th.tid, &th.call, int64(ret))
 	t.setState(th, running) // the thread's next call may be written to th.call by notifications
 	if seen != int64(ret) && !t.ok("set a result", th.tid, pokeUser(th.tid, offRax, uint64(seen))) {
+		return
+	}
+	if filter := th.wanted; filter != nil {
+		th.wanted = nil
+		t.confineGroup(th, filter, false)
 		return
 	}
 	t.resume(th, 0)

@@ -179,6 +179,8 @@ func (t *Tracer) execed(leader *thread) {
 		}
 	}
 	th.rewritten = false // the new image has registers of its own
+	th.confining, th.wanted = nil, nil
+	t.endConfinement()
 	t.handler.Exec(tgid, former)
 	t.resume(th, 0)
 }
@@ -257,6 +259,7 @@ func (t *Tracer) gone(tid int, th *thread, ws unix.WaitStatus) {
 		t.handler.Proved(tid)
 	}
 	t.handler.Exited(tid, ws)
+	t.endConfinement()
 	if t.groups[th.tgid]--; t.groups[th.tgid] == 0 {
 		delete(t.groups, th.tgid)
 		t.orphans(th.tgid)

@@ -52,6 +52,12 @@ const (
 	// Park leaves the thread waiting in the call until Tracer.Unpark; the call is then
 	// presented to Handler.SyscallEnter again.
 	Park
+	// Confine has the thread load one more seccomp filter, Action.Filter, for all threads of its
+	// group (SECCOMP_FILTER_FLAG_TSYNC), reports what seccomp(2) returned to Handler.SyscallExit, as
+	// the end of a call of that number, and has the call begin again, which is presented anew. -ENOMEM
+	// says that it could not be tried. A filter that answers TRACE does so with seccomp.TraceData.
+	// Stop only.
+	Confine
 	// Kill ends the whole tree.
 	Kill
 )
@@ -62,6 +68,8 @@ type Action struct {
 	Value int64     // for Return: the value the program sees, an errno negated
 	Args  [6]uint64 // for Rewrite
 	Nr    uint64    // for Rewrite: another call; filters look at it again. 0 is the same call
+
+	Filter []byte // for Confine: an array of struct sock_filter
 }
 
 // Handler decides. Its methods are called from several threads (the one that waits for ptrace

@@ -33,7 +33,10 @@ type Tracer struct {
 	groups   map[int]int      // number of threads of each thread group
 	deferred []unix.Signal    // signals that came while the program was being started
 	reaped   bool             // the first process has ended while it was being started
+	confiner *thread          // the one that loads a filter
 	spare    []pending        // what requests was, to be used again
+
+	confinements []confinementRequest // those that will after it
 
 	helpers sync.WaitGroup // goroutines that decide parked notifications
 
@@ -61,6 +64,8 @@ type thread struct {
 	args      [6]uint64 // what the kernel was given, when rewritten or inherited
 	renamed   bool      // and was another call
 	role      role
+	wanted    []byte // a filter that Confine has asked for
+	confining *confinement
 	// Of an unborn thread.
 	stop   unix.WaitStatus // how its first stop, or its end, was reported
 	flags  uint64          // of the clone call that made it

@@ -33,6 +33,11 @@ func (s *supervisor) clone(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Actio
 	case linux.SYS_CLONE3:
 		flags = a.Args[0]
 	}
+	if flags&linux.CLONE_FILES != 0 && flags&linux.CLONE_THREAD == 0 && s.k.Counts() && !t.Group.Watched {
+		// What one process of the two gets, the other has as well.
+		a, prove := s.watchFirst(t, call)
+		return s.orKill(a), prove
+	}
 	v, err := s.k.DecideClone(t, call.Nr, flags)
 	if err != nil {
 		s.fail(linux.SyscallName(call.Nr), t.TID, err)

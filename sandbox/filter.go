@@ -23,6 +23,8 @@ import (
 //	set_mempolicy, migrate_pages         where pages lie
 //	shmget, shmctl                       an attached segment outlives its removal
 //	memfd_create, pkey_alloc, pkey_free  show in VMAs only through calls that are stopped
+//
+// Where memory is counted, shmget and memfd_create count as well (filter_files.go).
 
 // notified calls are decided at a seccomp notification.
 var notified = [...]uint64{
@@ -106,6 +108,7 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 		// RLIMIT_STACK is lowered at times, of which the program is told nothing.
 		add(linux.SYS_GETRLIMIT, seccomp.Trace, 0, arg32(0, unix.RLIMIT_STACK))
 		add(linux.SYS_SYSINFO, seccomp.Trace, 0) // programs size themselves by what it tells
+		f.Rules = append(f.Rules, fileRules()...)
 	} else {
 		// A segment of huge pages is told from others by nothing but the flag that it was made with.
 		add(linux.SYS_SHMGET, seccomp.Trace, 0, seccomp.Cond{Arg: 2, Op: seccomp.MaskedEqual, Mask: linux.SHM_HUGETLB, Value: linux.SHM_HUGETLB})

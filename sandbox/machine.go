@@ -26,6 +26,10 @@ import (
 type machine struct {
 	buf     []byte
 	entries []procmaps.Entry
+
+	inodes     inodes
+	memoryDevs map[uint64]int64 // device numbers of filesystems in memory, and their types
+	noGetFd    bool             // pidfd_getfd is not permitted
 }
 
 // procPath returns /proc/TID/name.
@@ -202,6 +206,7 @@ func (m *machine) DataLimit(t *kernel.Task) (uint64, error) {
 var limitNames = map[int]string{
 	unix.RLIMIT_AS: "Max address space", unix.RLIMIT_DATA: "Max data size",
 	unix.RLIMIT_STACK: "Max stack size", unix.RLIMIT_MEMLOCK: "Max locked memory",
+	unix.RLIMIT_FSIZE: "Max file size",
 }
 
 func (m *machine) limit(t *kernel.Task, resource int) (r unix.Rlimit, err error) {

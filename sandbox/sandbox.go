@@ -149,7 +149,12 @@ func (c *Cmd) Start() error {
 		c.closeAll()
 		return err
 	}
-	filter, err := filterFor(&c.Policy).Export()
+	rules := filterFor(&c.Policy)
+	if sup.k.Counts() && inheritsMemory(sup.machine, files) {
+		sup.watching.inherit = true
+		rules.Rules = append(rules.Rules, growthFilter().Rules...)
+	}
+	filter, err := rules.Export()
 	if err != nil {
 		c.closeAll()
 		return &Error{Op: "seccomp filter", Err: err}

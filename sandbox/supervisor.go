@@ -37,7 +37,10 @@ type supervisor struct {
 	hidden  map[int]bool // processes that cannot be looked at
 	failed  error
 
-	notices notices // has a lock of its own
+	notices  notices // has a lock of its own
+	watching watching
+	proofs   []int  // threads to be proved to have left their calls
+	copied   []byte // what is being written for the program
 }
 
 func newSupervisor(c *Cmd) (*supervisor, error) {
@@ -84,6 +87,9 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 		return nil, &Error{Op: "--overcommit", Err: err}
 	} else if ledger != nil {
 		s.k.SetLedger(*ledger)
+		if s.watching.filter, err = growthFilter().Export(); err != nil {
+			return nil, &Error{Op: "seccomp filter", Err: err}
+		}
 	}
 	if len(rlimitsOf(&c.Policy)) > 0 {
 		s.k.SetHardLimits(hardLimits(&c.Policy))
@@ -125,11 +131,16 @@ func (s *supervisor) SyscallEnter(tid int, call *ptrace.Syscall) ptrace.Action {
 func (s *supervisor) unlock(prove int) {
 	wake := s.k.TakeWakeups()
 	s.setBack()
+	proofs := s.proofs
+	s.proofs = nil
 	s.mu.Unlock()
-	if prove == 0 && len(wake) == 0 {
+	if prove == 0 && len(wake) == 0 && len(proofs) == 0 {
 		return
 	}
 	<-s.ready
+	for _, tid := range proofs {
+		s.engine.Prove(tid)
+	}
 	if prove != 0 {
 		s.engine.Prove(prove)
 	}
@@ -166,6 +177,11 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 	}
 	if call.Nr == linux.SYS_WAIT4 || call.Nr == linux.SYS_WAITID {
 		return ptrace.Action{Kind: ptrace.Continue}, 0 // stopped for the engine's sake
+	}
+	if s.k.Counts() {
+		if a, prove, ok := s.memoryCall(t, call); ok {
+			return s.orKill(a), prove
+		}
 	}
 	if s.verify == policy.VerifyEvery {
 		s.check(t)
@@ -229,6 +245,12 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 		s.fail("end of a call of an unknown thread", tid, fmt.Errorf("%s", linux.SyscallName(call.Nr)))
 		return ret
 	}
+	if s.k.Counts() {
+		if seen, ok := s.memoryExit(t, call, ret); ok {
+			return seen
+		}
+	}
+	s.mapped(t, call)
 	res, drift, err := s.k.Complete(t, ret)
 	s.noteHidden(tid)
 	if err != nil {
@@ -329,6 +351,7 @@ func (s *supervisor) Exec(tid, former int) {
 			s.fail("start", tid, err)
 			return
 		}
+		s.k.Task(tid).Group.Watched = s.watching.inherit
 		s.report.created(0)
 		s.ends.first = tid
 	}
@@ -398,6 +421,10 @@ func (s *supervisor) Exited(tid int, status unix.WaitStatus) {
 	s.mu.Lock()
 	defer s.unlock(0)
 	if t := s.k.Task(tid); t != nil {
+		s.absolve(tid)
+		delete(s.watching.atExit, tid)
+		delete(s.watching.seeks, tid)
+		delete(s.watching.failed, tid)
 		s.k.Exit(t)
 		if tid == t.Group.TGID { // a process's first thread is reported last
 			s.ended(t, status)
@@ -411,8 +438,12 @@ func (s *supervisor) Proved(tid int) {
 	defer s.unlock(0)
 	// A thread that was killed in its call has not made it, perhaps; its end is reported next, and
 	// then the kernel's list says.
+	s.absolve(tid)
 	if t := s.k.Task(tid); t != nil && !dying(tid) {
 		s.k.Settle(t)
+	}
+	if s.failed != nil {
+		s.killAll()
 	}
 }
 
@@ -439,6 +470,10 @@ func (s *supervisor) finish(status unix.WaitStatus, err error) {
 		s.failed = &Error{Op: "accounts at the end", Err: err}
 	}
 	s.report.finish(status, s.k, &s.ends, s.failed)
+	s.machine.inodes.close()
+	for _, x := range s.watching.suspect {
+		unix.Close(x.fd)
+	}
 }
 
 // cannotStart completes the report of a program that the policy's limits kept from starting.

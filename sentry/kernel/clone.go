@@ -19,6 +19,7 @@ func (k *Kernel) CountsClones() bool { return k.ledger != nil || k.maxTasks != 0
 func (k *Kernel) DecideClone(t *Task, nr, flags uint64) (Verdict, error) {
 	k.Settle(t)
 	s := t.space
+	t.handsDown = t.Group.Watched
 	if why := k.tasksRefusal(); why != nil {
 		return Verdict{Kind: Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}}, nil
 	}

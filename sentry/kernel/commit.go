@@ -331,6 +331,7 @@ func (k *Kernel) reclaim(t *Task) (found bool, busy *Task) {
 			found = true
 		}
 	}
+	found = k.collectFiles() || found
 	if found = k.collectSegments() || found; found {
 		return true, nil
 	}
@@ -400,6 +401,9 @@ func (k *Kernel) checkLedger() error {
 	}
 	for _, pages := range k.segments {
 		sum += pages
+	}
+	for _, f := range k.files {
+		sum += f.charge()
 	}
 	if used := k.ledger.Used(); used != sum {
 		return fmt.Errorf("the ledger has %d pages, and all that is charged sums up to %d", used, sum)

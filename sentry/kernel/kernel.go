@@ -50,6 +50,8 @@ type Host interface {
 	HasLeft(t *Task, nr uint64) bool
 	// Gone reports whether the task has given up its address space: it is ending. False says nothing.
 	Gone(t *Task) bool
+	// EndedFiles returns the inodes that have ended since the last time, of those that are charged.
+	EndedFiles() []FileID
 	// Image returns what the task's exec placed outside the list of mappings.
 	Image(t *Task) (Image, error)
 }
@@ -102,6 +104,7 @@ type Kernel struct {
 	ledger   *limits.Ledger       // what all have committed together; nil: it is not counted
 	objects  map[*mm.File]*object // what is charged to it besides address spaces
 	segments map[int32]uint64     // and System V segments, by identifier; pages
+	files    map[FileID]*memoryFile
 
 	hugeSegments map[int32]uint64 // size of the huge pages of System V segments that have them
 
@@ -149,10 +152,13 @@ type Task struct {
 	TID   int
 	Group *ThreadGroup
 	space *space
-	call  pending // decided, and its outcome is not known yet
+	table *descriptors
+	passage
+	call pending // decided, and its outcome is not known yet
 
 	personality uint64 // each thread has its own
 	cloning     bool   // it is making another task, which is not there yet
+	handsDown   bool   // which will be watched, as its group was when that began
 	leaving     bool   // it is about to end
 }
 
@@ -162,6 +168,10 @@ type ThreadGroup struct {
 	Name   string // the program's name, for messages
 	caller mm.Caller
 	tasks  int
+
+	// Watched: all calls of the process that may make memory files grow are stopped, and those of all
+	// that it makes. So it has to be before it can have a descriptor of one that it may write to.
+	Watched bool
 
 	// clamped: the host has clamp for the process's RLIMIT_STACK in place of stackLimit, in bytes.
 	clamped           bool
@@ -181,6 +191,7 @@ func (k *Kernel) Len() int { return len(k.tasks) }
 func (k *Kernel) Start(tid int) (*Task, error) {
 	t := &Task{TID: tid, Group: &ThreadGroup{TGID: tid, tasks: 1}}
 	t.space = &space{mm: mm.New(k.cfg), users: 1}
+	t.table = &descriptors{users: 1}
 	k.tasks[tid] = t
 	lim, err := k.host.Limits(t)
 	if err != nil {
@@ -199,10 +210,15 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 		child.Group.tasks++
 	} else {
 		g := *parent.Group
-		g.TGID, g.tasks = childTID, 1
+		g.TGID, g.tasks, g.Watched = childTID, 1, parent.handsDown
 		child.Group = &g
 	}
 	k.tasks[childTID] = child
+	child.table = &descriptors{users: 1}
+	if flags&linux.CLONE_FILES != 0 {
+		child.table = parent.table
+		child.table.users++
+	}
 	if flags&linux.CLONE_VM != 0 {
 		child.space = parent.space
 		child.space.users++
@@ -237,6 +253,7 @@ func (k *Kernel) Exec(tid, former int) (*Task, *limits.Refusal, error) {
 		return nil, nil, fmt.Errorf("exec of unknown task %d", former)
 	}
 	k.release(t)
+	t.table = &descriptors{users: 1}
 	if tid != former {
 		delete(k.tasks, former)
 		if old := k.tasks[tid]; old != nil {
@@ -245,7 +262,11 @@ func (k *Kernel) Exec(tid, former int) (*Task, *limits.Refusal, error) {
 		t.TID = tid
 		k.tasks[tid] = t
 	}
-	t.Group.tasks = 1
+	for _, o := range k.tasks {
+		if o != t && o.Group == t.Group {
+			k.Exit(o) // their ends are not reported
+		}
+	}
 	switch err := k.load(t); {
 	case errors.Is(err, ErrHidden) && k.ledger == nil:
 		t.space.hidden = true

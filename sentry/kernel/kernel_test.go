@@ -36,6 +36,7 @@ type fakeHost struct {
 	stackLimits map[int]uint64 // RLIMIT_STACK by process, where it was set
 	gone        map[int]bool   // threads that have no address space any more
 	sysv        map[int32]SegmentInfo
+	ended       []FileID
 	otherIPC    bool         // the tasks are in an IPC namespace of their own
 	left        map[int]bool // threads that are known to wait in another call than their last decided one
 }
@@ -49,6 +50,12 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 
 func (h *fakeHost) HasLeft(t *Task, _ uint64) bool { return h.left[t.TID] }
 func (h *fakeHost) Gone(t *Task) bool              { return h.gone[t.TID] }
+
+func (h *fakeHost) EndedFiles() []FileID {
+	ended := h.ended
+	h.ended = nil
+	return ended
+}
 
 func (h *fakeHost) Segments(t *Task) (map[int32]SegmentInfo, error) {
 	if h.otherIPC && t != nil {
@@ -560,5 +567,22 @@ func TestProcessMAdvise(t *testing.T) {
 		"-555555555000 r-xp 00000000 fe:00 1 /bin/guest\n555555555000-555555556000 r-xp 00001000 fe:00 1 /bin/guest\n", 1)
 	if a, b := advise(0x1000); a == 0 || b != 0 {
 		t.Errorf("advised: first page %v, second page %v", a != 0, b != 0)
+	}
+}
+
+// TestExecEndsThreads: an exec ends all other threads of its process, of whose ends nothing is heard.
+func TestExecEndsThreads(t *testing.T) {
+	k, task, _ := counted(t, 1000)
+	used := k.ledger.Used()
+	clone(t, k, task, 101, threadFlags)
+	clone(t, k, task, 102, threadFlags)
+	if _, _, err := k.Exec(100, 102); err != nil {
+		t.Fatal(err)
+	}
+	if k.Len() != 1 || k.Task(100) == nil || k.Task(100).Group.tasks != 1 {
+		t.Errorf("%d tasks", k.Len())
+	}
+	if k.ledger.Used() != used {
+		t.Errorf("%d pages are charged, want %d", k.ledger.Used(), used)
 	}
 }

@@ -130,6 +130,7 @@ func (k *Kernel) Settle(t *Task) {
 		k.settle(t)
 		k.wakeAll(t.space)
 	}
+	k.pass(t)
 }
 
 // wakeAll ends the wait of every task that waits for an event of s: each is decided again, and
@@ -160,10 +161,24 @@ func (k *Kernel) release(t *Task) {
 	}
 	k.wakeAll(s)
 	t.call = pending{}
+	k.leaveTable(t)
 }
 
 // Hidden reports whether t's address space cannot be looked at, so that its calls are not decided.
 func (t *Task) Hidden() bool { return t.space.hidden }
+
+// Alone reports whether no other task shares t's address space.
+func (t *Task) Alone() bool { return t.space.users == 1 }
+
+// Siblings returns the other threads of t's process.
+func (k *Kernel) Siblings(t *Task) (tids []int) {
+	for _, o := range k.tasks {
+		if o != t && o.Group == t.Group {
+			tids = append(tids, o.TID)
+		}
+	}
+	return tids
+}
 
 // Last reports whether no task that shares t's address space makes calls any more, but for t.
 func (k *Kernel) Last(t *Task) bool {

@@ -132,8 +132,9 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 		add(linux.SYS_CLONE, seccomp.Trace, 0,
 			seccomp.Cond{Arg: 0, Op: seccomp.MaskedEqual, Mask: linux.CLONE_UNTRACED, Value: linux.CLONE_UNTRACED})
 	}
-	if p.Verify != policy.VerifyOff {
-		// The old address space is compared before exec throws it away.
+	if p.Verify != policy.VerifyOff || countsMemory(p) {
+		// The old address space is compared before exec throws it away, and RLIMIT_STACK, which may be
+		// lowered, decides how it lays out the new one.
 		add(linux.SYS_EXECVE, seccomp.Trace, 0)
 		add(linux.SYS_EXECVEAT, seccomp.Trace, 0)
 	}

@@ -190,7 +190,13 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 		if s.verify == policy.VerifyExit {
 			s.check(t)
 		}
-		return s.orKill(ptrace.Action{Kind: ptrace.Continue}), 0
+		a = ptrace.Action{Kind: ptrace.Continue}
+		if restored, err := s.k.BeginExec(t); err != nil {
+			s.fail("exec", tid, err)
+		} else if restored {
+			a.Kind = ptrace.Finish
+		}
+		return s.orKill(a), 0
 	}
 	c := callOf(call)
 	c.Observable = call.Mechanism == ptrace.Stop
@@ -239,6 +245,11 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 		return ret
 	case t != nil && (call.Nr == linux.SYS_SYSINFO || call.Nr == linux.SYS_GETRLIMIT):
 		s.asked(t, call, ret)
+		return ret
+	case t != nil && (call.Nr == linux.SYS_EXECVE || call.Nr == linux.SYS_EXECVEAT):
+		if err := s.k.EndExec(t); err != nil {
+			s.fail("exec", tid, err)
+		}
 		return ret
 	}
 	if t == nil {

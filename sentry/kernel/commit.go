@@ -138,10 +138,7 @@ func (k *Kernel) chargeImage(t *Task) *limits.Refusal {
 		return nil
 	}
 	s, own := t.space, t.Group.caller.Limits.Stack
-	s.stackMax = own
-	if t.Group.clamped {
-		s.stackMax = t.Group.clamp // which an exec does not change
-	}
+	s.stackMax = t.imageStackLimit()
 	size, _ := s.mm.LargestStack()
 	var why *limits.Refusal
 	for _, max := range [...]uint64{k.stackBound(s, own), min(own, size+leastRoom), size} {

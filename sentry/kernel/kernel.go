@@ -156,10 +156,11 @@ type Task struct {
 	passage
 	call pending // decided, and its outcome is not known yet
 
-	personality uint64 // each thread has its own
-	cloning     bool   // it is making another task, which is not there yet
-	handsDown   bool   // which will be watched, as its group was when that began
-	leaving     bool   // it is about to end
+	personality uint64        // each thread has its own
+	lastFault   hostarch.Addr // page below a stack at which it was let try again
+	cloning     bool          // it is making another task, which is not there yet
+	handsDown   bool          // which will be watched, as its group was when that began
+	leaving     bool          // it is about to end
 }
 
 // ThreadGroup is one process.
@@ -296,7 +297,7 @@ func (k *Kernel) load(t *Task) error {
 	t.personality = img.Personality
 	info := mm.SeedInfo{
 		StartBrk: img.StartBrk, Brk: img.StartBrk, StartData: img.StartData, EndData: img.EndData,
-		StackLimit:  t.Group.caller.Limits.Stack,
+		StackLimit:  t.imageStackLimit(),
 		NoRandomize: img.Personality&linux.ADDR_NO_RANDOMIZE != 0 || k.cfg.NoRandomize,
 		Inherit:     before,
 	}

@@ -63,10 +63,7 @@ func (k *Kernel) squeeze(s *space, t *Task) bool {
 	if k.setStackMax(s, max) != nil {
 		return false // it is ending
 	}
-	// It may have grown until just now.
-	if k.followStacks(t) != nil {
-		return false
-	}
+	k.followStacks(t) // it may have grown until just now; an error says that it is ending
 	k.recount(s)
 	return s.cost < before
 }
@@ -121,7 +118,11 @@ func (k *Kernel) GrowStack(t *Task, addr hostarch.Addr) (again bool, why *limits
 	}
 	need := r.Length()
 	if need <= s.stackMax {
-		return true, nil, nil, nil
+		// Another thread has asked for it just now; or the kernel has a reason that is not known here, which
+		// it gives again.
+		page := addr.RoundDown()
+		again, t.lastFault = t.lastFault != page, page
+		return again, nil, nil, nil
 	}
 	for _, max := range [...]uint64{min(need+leastRoom, g.stackLimit), need} {
 		more := s.mm.StackRoom(max) - s.mm.StackRoom(s.stackMax)
@@ -140,6 +141,35 @@ func (k *Kernel) GrowStack(t *Task, addr hostarch.Addr) (again bool, why *limits
 		return true, nil, nil, nil
 	}
 	return false, why, nil, nil
+}
+
+// BeginExec has the host have the program's own RLIMIT_STACK, by which exec lays out the new image and
+// bounds its arguments; restored says that it had another, and that EndExec is to be told the end.
+// Where other threads could use that to grow their stack, it stays low.
+func (k *Kernel) BeginExec(t *Task) (restored bool, err error) {
+	g := t.Group
+	if !g.clamped || g.tasks > 1 {
+		return false, nil
+	}
+	g.clamped = false
+	return true, k.host.SetStackLimit(t, g.stackLimit)
+}
+
+// EndExec records that t's exec has returned, by whichever way.
+func (k *Kernel) EndExec(t *Task) error {
+	s, g := t.space, t.Group
+	if k.ledger == nil || g.clamped || s.vacated || g.caller.Limits.Stack <= s.stackMax {
+		return nil
+	}
+	return k.setStackMax(s, s.stackMax) // it has failed
+}
+
+// imageStackLimit returns the RLIMIT_STACK, in bytes, by which t's exec was made.
+func (t *Task) imageStackLimit() uint64 {
+	if t.Group.clamped {
+		return t.Group.clamp
+	}
+	return t.Group.caller.Limits.Stack
 }
 
 // OldStackLimit returns the soft RLIMIT_STACK, in bytes, that t's getrlimit or prlimit64 of its own

@@ -42,9 +42,10 @@ func (k *Kernel) apply(t *Task, c *Call) (mm.Result, error) {
 		res.Unsure = false // whether the file can be synced, the kernel says; no VMA changes by it
 		return res, nil
 	case linux.SYS_REMAP_FILE_PAGES:
-		if _, v, ok := m.Find(addr); ok && v.File != nil && v.File.Kind == mm.SysV {
-			// Unmapping the last attachment of a segment that was removed destroys it, so that it
-			// cannot be mapped again.
+		// Unmapping the last attachment of a segment that was removed destroys it, so that it cannot be
+		// mapped again; and a memfd may have been sealed since it was mapped.
+		if _, v, ok := m.Find(addr); ok && v.File != nil &&
+			(v.File.Kind == mm.SysV || v.File.Kind == mm.Shmem && !v.File.IsObject()) {
 			return mm.Result{Unsure: true}, nil
 		}
 		return m.RemapFilePages(g, addr, a[1], a[2], a[3], a[4]), nil

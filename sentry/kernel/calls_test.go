@@ -228,3 +228,20 @@ func TestVerdictNames(t *testing.T) {
 		}
 	}
 }
+
+// TestSealedSinceMapped: whether a memfd can be mapped again only the kernel knows: it may have been
+// sealed meanwhile, by a call that nobody looks at. (Whole programs, seed 20340.)
+func TestSealedSinceMapped(t *testing.T) {
+	k, task, h := boot(t)
+	h.files[7] = &mm.File{Kind: mm.Shmem, Dev: 1, Ino: 8, Readable: true, Writable: true, Name: "/memfd:x (deleted)"}
+	const mapped = "10000000-10002000 rw-s 00000000 00:01 8 /memfd:x (deleted)\n"
+	decide(t, k, task, call(linux.SYS_MMAP, area, 0x2000, 3, linux.MAP_SHARED|linux.MAP_FIXED, 7, 0))
+	h.maps[task.TID] = mapped + image
+	if _, drift, err := k.Complete(task, area); drift != nil || err != nil {
+		t.Fatal(drift, err)
+	}
+	decide(t, k, task, call(linux.SYS_REMAP_FILE_PAGES, area, 0x1000, 0, 1, 0))
+	if _, drift, err := k.Complete(task, -int64(linux.EPERM)); drift != nil || err != nil {
+		t.Error(drift, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/procmaps"
 )
 
 // These are rules that the differential test found missing, where the machine that runs it need not
@@ -58,5 +59,31 @@ func TestRefusedHugeMapping(t *testing.T) {
 	m.AdoptRefusedRemapFilePages(a.Addr, huge, 0, 0, 0)
 	if _, _, ok := m.Find(a.Addr); ok {
 		t.Error("remap_file_pages that was refused left the mapping")
+	}
+}
+
+// TestKeptAsOne: MREMAP_DONTUNMAP of locked memory that nobody touched, to right below itself. The kernel
+// makes one VMA of both, which is not locked; both stay in locked_vm for ever. (Whole programs, seed 20333.)
+func TestKeptAsOne(t *testing.T) {
+	m, c := newCore(t, coreConfig())
+	mmapOp(at(20), 1, 0, fixed|linux.MAP_LOCKED)(m, c)
+	res := m.MRemap(c, at(20), pg, pg, linux.MREMAP_MAYMOVE|linux.MREMAP_FIXED|linux.MREMAP_DONTUNMAP, at(19))
+	if res.Errno != 0 {
+		t.Fatal(res)
+	}
+	var list []procmaps.Entry
+	for r, v := range m.All() {
+		if r.Start == at(19) {
+			list = append(list, procmaps.Entry{Range: hostarch.AddrRange{Start: at(19), End: at(21)}})
+		} else if r.Start != at(20) {
+			list = append(list, procmaps.Entry{Range: r, Read: v.Flags&VM_READ != 0, Write: v.Flags&VM_WRITE != 0, Name: "[stack]"})
+		}
+	}
+	m.Reconcile(list)
+	if _, v, _ := m.Find(at(19)); v.Flags&VM_LOCKED != 0 || m.Totals().LockedVM != 2 {
+		t.Errorf("flags %x, %d pages locked, want 2", v.Flags, m.Totals().LockedVM)
+	}
+	if err := m.CheckInvariants(); err != nil {
+		t.Error(err)
 	}
 }

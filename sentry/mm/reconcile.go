@@ -14,6 +14,7 @@ func (m *MemoryManager) Reconcile(entries []procmaps.Entry) (changed int) {
 	if m.matches(entries) {
 		return 0
 	}
+	kept := m.keptAt == m.ops
 	m.ops++
 	segs := make([]segment.Segment[VMA], 0, len(entries))
 	var files fileTable
@@ -28,6 +29,9 @@ func (m *MemoryManager) Reconcile(entries []procmaps.Entry) (changed int) {
 				files = m.knownFiles()
 			}
 			seg = segment.Segment[VMA]{Start: uint64(e.Range.Start), End: uint64(e.Range.End), Value: m.derive(e, files, true)}
+		}
+		if kept {
+			m.keptAsOne(&seg)
 		}
 		if n := len(segs); n > 0 && segs[n-1].End == seg.Start && m.mergeable(segs[n-1], seg) {
 			if was, ok := m.vmas.At(seg.Start); ok && was.Start == seg.Start || seg.Value.Flags&VM_SHARED != 0 {
@@ -76,6 +80,24 @@ func (m *MemoryManager) knownAs(e *procmaps.Entry) (known segment.Segment[VMA], 
 	known.Value.PgOff += hostarch.Pages(start) - hostarch.Pages(known.Start)
 	known.Start, known.End = start, end
 	return known, ok
+}
+
+// keptAsOne is for a VMA of the kernel's list after a MREMAP_DONTUNMAP: if the new VMA has become one with
+// the old, which the model kept apart, all of it is no longer locked (see keepOld).
+func (m *MemoryManager) keptAsOne(seg *segment.Segment[VMA]) {
+	var locked, unlocked uint64
+	for old, ok := m.vmas.Find(seg.Start); ok && old.Start < seg.End; old, ok = m.vmas.Find(old.End) {
+		n := hostarch.Pages(min(old.End, seg.End) - max(old.Start, seg.Start))
+		if old.Value.Flags&VM_LOCKED != 0 {
+			locked += n
+		} else {
+			unlocked += n
+		}
+	}
+	if locked != 0 && unlocked != 0 {
+		seg.Value.Flags &^= VM_LOCKED | VM_LOCKONFAULT
+		m.lockedLeak += locked
+	}
 }
 
 // knownFiles returns the files that are mapped.

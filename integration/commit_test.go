@@ -20,7 +20,7 @@ var commitOperations = flag.Int("operations", 4000, "TestCommitStress: operation
 func limitedRun(t *testing.T, verify string, limits []string, argv ...string) (result, report) {
 	t.Helper()
 	dir := base(t)
-	p := program{argv: argv, verify: verify}
+	p := program{argv: argv, verify: verify, ownIPC: os.Getuid() == 0} // segments of the killed stay behind
 	for _, l := range limits {
 		p.flags = append(p.flags, "--limit", l)
 	}

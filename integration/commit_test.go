@@ -4,7 +4,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
 	"testing"
@@ -157,13 +156,7 @@ func TestStacksAreCharged(t *testing.T) {
 func TestServerSurvives(t *testing.T) {
 	t.Parallel()
 	heavy(t)
-	bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if len(bins) == 0 {
-		need(t, "initdb")
-	}
-	sort.Strings(bins)
-	bin := bins[len(bins)-1]
-	need(t, filepath.Join(bin, "initdb"))
+	bin := postgreSQL(t, "initdb")
 	dir := base(t)
 	script := `
 PATH=` + bin + `:$PATH

@@ -37,17 +37,26 @@ select * from no_such_table;
 	}.check(t)
 }
 
+// postgreSQL returns where the newest PostgreSQL has these tools.
+func postgreSQL(t *testing.T, tools ...string) string {
+	t.Helper()
+	bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if len(bins) == 0 {
+		need(t, tools...)
+	}
+	sort.Strings(bins)
+	bin := bins[len(bins)-1]
+	for _, tool := range tools {
+		need(t, filepath.Join(bin, tool))
+	}
+	return bin
+}
+
 // TestPostgreSQL makes a cluster, starts the server, runs SQL and pgbench, and stops it. The
 // server refuses root, so all of it runs as an ordinary user.
 func TestPostgreSQL(t *testing.T) {
 	t.Parallel()
-	bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if len(bins) == 0 {
-		need(t, "initdb")
-	}
-	sort.Strings(bins)
-	bin := bins[len(bins)-1]
-	need(t, filepath.Join(bin, "initdb"), filepath.Join(bin, "pgbench"))
+	bin := postgreSQL(t, "initdb", "pgbench")
 	heavy(t)
 	script := `
 PATH=` + bin + `:$PATH

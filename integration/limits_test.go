@@ -24,27 +24,18 @@ func (l limited) check(t *testing.T) {
 	t.Helper()
 	need(t, "prlimit")
 	p := l.program
-	dir := base(t)
-	native := []string{lookTool("prlimit")}
+	p.native = []string{lookTool("prlimit")}
 	for _, s := range l.limits {
 		name, size, _ := strings.Cut(s, "=")
 		value, ok := bytesOf[size]
 		if !ok {
 			value = size
 		}
-		native = append(native, "--"+name+"="+value+":"+value)
+		p.native = append(p.native, "--"+name+"="+value+":"+value)
 		p.flags = append(p.flags, "--limit", s)
 	}
-	want := p.run(t, dir, append(native, "--"))
-	p.expect(t, "natively", want)
-	if t.Failed() {
-		t.Fatal("the program does not work natively: nothing to compare")
-	}
-	report := filepath.Join(dir, "report.json")
-	got := p.run(t, dir, p.runsbxArgs(report))
-	p.expect(t, "sandboxed", got)
-	p.compare(t, want, got)
-	p.checkReport(t, report)
+	p.native = append(p.native, "--")
+	p.check(t)
 }
 
 // TestLimits: limits that are given by --limit bind as prlimit(1)'s do, call by call, in the whole tree.

@@ -27,6 +27,8 @@ type program struct {
 	// wrap is put before the program, or before runsbx, and is itself never sandboxed:
 	// {"sh", "-c", `exec "$@" <&-`, "sh"} closes the standard input.
 	wrap []string
+	// native is put before the program in the native run alone, which flags does for the other one.
+	native []string
 	// asUser runs all of it as nobody, without capabilities.
 	asUser bool
 	// ownIPC gives it System V objects of its own, which go when it ends; it takes root.
@@ -95,7 +97,7 @@ func (p program) check(t *testing.T) {
 		need(t, p.argv[0])
 	}
 	dir := base(t)
-	native := p.run(t, dir, nil)
+	native := p.run(t, dir, p.native)
 	p.expect(t, "natively", native)
 	if t.Failed() {
 		t.Fatal("the program does not work natively: nothing to compare")

@@ -126,6 +126,48 @@ func TestCharges(t *testing.T) {
 	}
 }
 
+// TestRefusalChangesNothing: a call that the ledger refuses is not made, whatever it would have replaced,
+// split or unmapped first; and one that gives back as much as it takes is not refused.
+func TestRefusalChangesNothing(t *testing.T) {
+	const free = 10
+	move := func(from, to uint64, args ...uint64) Call {
+		return call(linux.SYS_MREMAP, append([]uint64{area, from * pg, to * pg}, args...)...)
+	}
+	four := anon(area, 4, rwProt, private)
+	for _, x := range []struct {
+		name  string
+		calls []Call
+		errno linux.Errno // of the last
+		list  string
+	}{
+		{"a shared object over a part", []Call{four, anon(area+2*pg, 7, rwProt, shared)}, linux.ENOMEM, "10000000-10004000 rw"},
+		{"private memory over a part", []Call{four, anon(area+2*pg, 9, rwProt, private)}, linux.ENOMEM, "10000000-10004000 rw"},
+		{"a part that becomes writable", []Call{anon(area, 14, 0, private), call(linux.SYS_MPROTECT, area+pg, 11*pg, rwProt)}, linux.ENOMEM, "10000000-1000e000"},
+		{"a move that makes it shorter", []Call{anon(area, free, rwProt, private), move(free, 1, linux.MREMAP_MAYMOVE|linux.MREMAP_FIXED, area+20*pg)}, 0, "10014000-10015000 rw"},
+		{"growth where there is no room", []Call{four, anon(area+4*pg, 1, 1, private), move(4, 11, linux.MREMAP_MAYMOVE)}, linux.ENOMEM, "10000000-10004000 rw 10004000-10005000 r"},
+		{"growth onto what it replaces", []Call{four, anon(area+20*pg, 6, rwProt, private), move(4, 6, linux.MREMAP_MAYMOVE|linux.MREMAP_FIXED, area+20*pg)}, 0, "10014000-1001a000 rw"},
+		{"a copy of more than is left", []Call{anon(area, 6, rwProt, private), move(6, 6, linux.MREMAP_MAYMOVE|linux.MREMAP_FIXED|linux.MREMAP_DONTUNMAP, area+20*pg)}, linux.ENOMEM, "10000000-10006000 rw"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			k, task, _ := bootCounted(t, free)
+			last := len(x.calls) - 1
+			for _, c := range x.calls[:last] {
+				if errno := do(t, k, task, c); errno != 0 {
+					t.Fatal(errno)
+				}
+			}
+			before := left(t, k)
+			errno := do(t, k, task, x.calls[last])
+			if after := left(t, k); errno != x.errno || errno != 0 && after != before {
+				t.Errorf("errno %v, want %v; %d pages were left before, %d after", errno, x.errno, before, after)
+			}
+			if got := lines(task.MM()); got != x.list {
+				t.Errorf("list %q, want %q", got, x.list)
+			}
+		})
+	}
+}
+
 // TestForkIsCharged: with the copy of what is private, from before it is made to the end of the child.
 func TestForkIsCharged(t *testing.T) {
 	k, task, _ := bootCounted(t, 1000)

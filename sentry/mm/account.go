@@ -76,32 +76,16 @@ func refusal(r limits.Resource, used, wanted, limit uint64) *limits.Refusal {
 	}
 }
 
-// enoughMemory returns who forbids committing another pages pages; nil when they may be had
-// (security_vm_enough_memory_mm). It charges nothing: Totals.Committed follows the VMAs.
-func (m *MemoryManager) enoughMemory(c *Caller, pages uint64) *limits.Refusal {
-	if why := m.machineHas(pages); why != nil {
-		return why
-	}
-	return m.mayCommit(c, pages)
-}
-
-// machineHas is the kernel's part of enoughMemory: the only thing that mode 0 refuses is more at once
-// than there is (__vm_enough_memory).
-func (m *MemoryManager) machineHas(pages uint64) *limits.Refusal {
+// enoughMemory returns why another pages pages may not be committed; nil when they may be had
+// (security_vm_enough_memory_mm). The only thing that the host's mode 0 refuses is more at once than
+// there is. It charges nothing: Totals.Committed follows the VMAs, and who guards a limit above single
+// address spaces looks at that.
+func (m *MemoryManager) enoughMemory(pages uint64) *limits.Refusal {
 	if m.cfg.Overcommit == limits.Heuristic && m.cfg.Memory != 0 {
 		o := limits.Overcommit{RAM: m.cfg.Memory}
 		return o.Enough(limits.Charge{Pages: pages})
 	}
 	return nil
-}
-
-// mayCommit is the part of enoughMemory of the guard above the address spaces, for whose refusal the
-// kernel is not asked.
-func (m *MemoryManager) mayCommit(c *Caller, pages uint64) *limits.Refusal {
-	if c.Commit == nil {
-		return nil
-	}
-	return c.Commit.Enough(limits.Charge{Pages: pages, TotalVM: m.totals.TotalVM, Admin: c.Creds.SysAdmin})
 }
 
 // accountable reports whether a mapping is charged to the address space: private, writable, not

@@ -85,7 +85,7 @@ func (m *MemoryManager) growBrk(c *Caller, addr hostarch.Addr, newBrk, oldBrk ui
 	if m.totals.MapCount > m.cfg.MaxMapCount {
 		return m.brkRefused(m.mapCountRefusal(1))
 	}
-	if why := m.enoughMemory(c, hostarch.Pages(length)); why != nil {
+	if why := m.enoughMemory(hostarch.Pages(length)); why != nil {
 		return m.brkRefused(why)
 	}
 	m.extendHeap(segment.Segment[VMA]{Start: oldBrk, End: newBrk, Value: v})

@@ -113,7 +113,7 @@ func (m *MemoryManager) growStack(c *Caller, seg segment.Segment[VMA], page uint
 	if why := m.mlockFutureOK(c, seg.Value.Flags, grow<<hostarch.PageShift); why != nil {
 		return why, false
 	}
-	if why := m.enoughMemory(c, grow); why != nil {
+	if why := m.enoughMemory(grow); why != nil {
 		return why, false
 	}
 	m.ExpandStack(hostarch.Addr(seg.Start), hostarch.Addr(page))

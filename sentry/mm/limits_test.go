@@ -8,16 +8,6 @@ import (
 	"github.com/runsbx/runsbx/sentry/linux"
 )
 
-// budget is a Committer of a fixed number of pages per call.
-type budget uint64
-
-func (b budget) Enough(c limits.Charge) *limits.Refusal {
-	if c.Pages <= uint64(b) {
-		return nil
-	}
-	return refusal(limits.Commit, 0, c.Pages, uint64(b)*pg)
-}
-
 func TestLimitsRefuse(t *testing.T) {
 	stack := uint64(testStack.Length())
 	for _, c := range []struct {
@@ -38,13 +28,11 @@ func TestLimitsRefuse(t *testing.T) {
 		{"MAP_LOCKED past the limit", func(m *MemoryManager, c *Caller) { c.Limits.MemLock = pg }, mmapOp(0, 2, rw, private|linux.MAP_LOCKED), linux.EAGAIN, limits.MemLock},
 		{"MAP_LOCKED with CAP_IPC_LOCK", func(m *MemoryManager, c *Caller) { c.Limits.MemLock, c.Creds.IPCLock = 0, true }, mmapOp(0, 2, rw, private|linux.MAP_LOCKED), 0, ""},
 		{"mlockall(MCL_FUTURE) and brk", func(m *MemoryManager, c *Caller) { m.defFlags, c.Limits.MemLock = VM_LOCKED, pg }, brkOp(2), 0, limits.MemLock},
-		{"commit", func(m *MemoryManager, c *Caller) { c.Commit = budget(1) }, mmapOp(0, 2, rw, private), linux.ENOMEM, limits.Commit},
-		{"commit of a shared object", func(m *MemoryManager, c *Caller) { c.Commit = budget(1) }, mmapOp(0, 2, 1, sharedAn), linux.ENOMEM, limits.Commit},
-		{"commit is not for NORESERVE", func(m *MemoryManager, c *Caller) { c.Commit = budget(1) }, mmapOp(0, 2, rw, private|linux.MAP_NORESERVE), 0, ""},
-		{"mode 2 does not honour NORESERVE", func(m *MemoryManager, c *Caller) { m.cfg.Overcommit, c.Commit = 2, budget(1) }, mmapOp(0, 2, rw, private|linux.MAP_NORESERVE), linux.ENOMEM, limits.Commit},
+		{"mode 0 refuses a shared object that is more than there is", func(m *MemoryManager, c *Caller) { m.cfg.Memory = 1 }, mmapOp(0, 2, 1, sharedAn), linux.ENOMEM, limits.Commit},
+		{"mode 0 does not look at NORESERVE", func(m *MemoryManager, c *Caller) { m.cfg.Memory = 1 }, mmapOp(0, 2, rw, private|linux.MAP_NORESERVE), 0, ""},
 		{"mode 0 refuses more than there is", func(m *MemoryManager, c *Caller) { m.cfg.Memory = 1 }, mmapOp(0, 2, rw, private), linux.ENOMEM, limits.Commit},
 		{"mode 1 does not", func(m *MemoryManager, c *Caller) { m.cfg.Memory, m.cfg.Overcommit = 1, 1 }, mmapOp(0, 2, rw, private), 0, ""},
-		{"commit of brk", func(m *MemoryManager, c *Caller) { c.Commit = budget(1) }, brkOp(2), 0, limits.Commit},
+		{"mode 0 and brk", func(m *MemoryManager, c *Caller) { m.cfg.Memory = 1 }, brkOp(2), 0, limits.Commit},
 		{"max_map_count", func(m *MemoryManager, c *Caller) { m.cfg.MaxMapCount = 0 }, mmapOp(0, 1, 1, private), linux.ENOMEM, limits.MapCount},
 		{"no addresses", func(m *MemoryManager, c *Caller) { mmapOp(1<<46, 1, 1, fixed)(m, c) }, mmapOp(0, 1<<34, 1, private), linux.ENOMEM, limits.Space},
 		{"min addr", nil, mmapOp(0, 1, 1, fixed), linux.EPERM, ""},
@@ -72,12 +60,27 @@ func TestLimitsRefuse(t *testing.T) {
 	}
 }
 
+// TestNoReserve: MAP_NORESERVE memory is not charged, but for mode 2, which does not honour it.
+func TestNoReserve(t *testing.T) {
+	for mode, want := range map[limits.OvercommitMode]uint64{limits.Heuristic: 0, limits.Always: 0, limits.Never: 2} {
+		m, c := newCore(t, coreConfig())
+		m.cfg.Overcommit = mode
+		before := m.Totals().Committed
+		if res := mmapOp(0, 2, rw, private|linux.MAP_NORESERVE)(m, c); res.Errno != 0 {
+			t.Errorf("mode %d: %s", mode, res.Errno.Name())
+		}
+		if got := m.Totals().Committed - before; got != want {
+			t.Errorf("mode %d: %d pages are charged, want %d", mode, got, want)
+		}
+	}
+}
+
 // TestReplacingIsFree: what a fixed mapping replaces is taken off before the limits are looked at.
 func TestReplacingIsFree(t *testing.T) {
 	m, c := newCore(t, coreConfig())
 	mmapOp(at(0), 4, rw, fixed)(m, c)
 	c.Limits.AS = m.Totals().TotalVM * pg
-	c.Commit = budget(0)
+	m.cfg.Memory = 1 // pages: not even what is replaced
 	if res := mmapOp(at(1), 2, rw, fixed)(m, c); res.Errno != 0 {
 		t.Errorf("replacing: %s", res.Errno.Name())
 	}

@@ -60,14 +60,6 @@ type Caller struct {
 	Limits      limits.Rlimits
 	Creds       Creds
 	Personality uint64
-	Commit      Committer // may refuse more committed memory; nil = nobody does
-}
-
-// Committer is who guards the commit limit above single address spaces.
-type Committer interface {
-	// Enough returns nil when c.Pages more may be committed (__vm_enough_memory); c.Committed is for
-	// the Committer to know. It charges nothing: what an address space holds is Totals().Committed.
-	Enough(c limits.Charge) *limits.Refusal
 }
 
 // New returns an empty address space.

@@ -287,11 +287,8 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 	}
 	if accountable(mp.file, mp.vmFlags) {
 		if more := pages - oldCharged; more != 0 {
-			if why := m.machineHas(more); why != nil {
+			if why := m.enoughMemory(more); why != nil {
 				return m.unmapAborted(mp.addr, end, why)
-			}
-			if why := m.mayCommit(c, more); why != nil {
-				return refused(why)
 			}
 		}
 		mp.vmFlags |= VM_ACCOUNT
@@ -303,11 +300,8 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 		return Result{Unsure: true} // filesystems that can do DAX refuse it, the others ignore it
 	}
 	if mp.isNewShmem() && mp.vmFlags&VM_NORESERVE == 0 {
-		if why := m.machineHas(pages); why != nil { // shmem_acct_size
+		if why := m.enoughMemory(pages); why != nil { // shmem_acct_size
 			return m.unmapLost(mp.addr, end, why)
-		}
-		if why := m.mayCommit(c, pages); why != nil {
-			return refused(why)
 		}
 	}
 	m.install(mp)

@@ -131,7 +131,7 @@ func (m *MemoryManager) protectOne(c *Caller, seg segment.Segment[VMA], start, e
 			return refused(why)
 		}
 		if old&(VM_ACCOUNT|VM_WRITE|VM_HUGETLB|VM_SHARED|VM_NORESERVE) == 0 {
-			if why := m.enoughMemory(c, pages); why != nil {
+			if why := m.enoughMemory(pages); why != nil {
 				return refused(why)
 			}
 			flags |= VM_ACCOUNT

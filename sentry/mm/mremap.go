@@ -225,9 +225,6 @@ func multiAllowed(v *VMA) bool {
 
 // remapTo moves a VMA, or part of one, to a fixed place or to one to be found (mremap_to).
 func (m *MemoryManager) remapTo(c *Caller, r *remap) Result {
-	if why := m.mayCommitMove(c, r); why != nil {
-		return r.refuse(why)
-	}
 	if r.fixed() {
 		if res := m.unmapFor(r, r.newAddr, r.newAddr+r.newLen); res.Errno != 0 {
 			return res
@@ -252,36 +249,6 @@ func (m *MemoryManager) remapTo(c *Caller, r *remap) Result {
 		}
 	}
 	return m.moveTo(c, r, seg)
-}
-
-// mayCommitMove asks the guard of the commit limit, which is not the kernel's, before anything is
-// unmapped: a call that it refuses must not have half happened.
-func (m *MemoryManager) mayCommitMove(c *Caller, r *remap) *limits.Refusal {
-	seg, ok := m.vmas.At(r.addr)
-	if !ok || c.Commit == nil || seg.Value.Flags&VM_ACCOUNT == 0 {
-		return nil
-	}
-	charge, freed := r.charge(), uint64(0)
-	if r.shrinks() {
-		charge = 0 // what the kernel asks for then is what it has just been given
-	}
-	if r.fixed() {
-		end := r.newAddr + r.newLen
-		for at := r.newAddr; at < end; {
-			old, ok := m.vmas.Find(at)
-			if !ok || old.Start >= end {
-				break
-			}
-			if old.Value.Flags&VM_ACCOUNT != 0 {
-				freed += min(old.End, end) - max(old.Start, at)
-			}
-			at = old.End
-		}
-	}
-	if charge <= freed {
-		return nil
-	}
-	return m.mayCommit(c, hostarch.Pages(charge-freed))
 }
 
 // charge returns the bytes that the move commits if the VMA is charged at all (vrm_calc_charge).
@@ -328,9 +295,6 @@ func (m *MemoryManager) remapAt(c *Caller, r *remap) Result {
 		return Result{Errno: linux.ENOMEM, Refusal: m.spaceRefusal(r.delta)}
 	}
 	r.newAddr = 0
-	if why := m.mayCommitMove(c, r); why != nil {
-		return r.refuse(why)
-	}
 	return m.moveTo(c, r, seg)
 }
 
@@ -348,7 +312,7 @@ func (m *MemoryManager) expandable(c *Caller, seg segment.Segment[VMA], delta ui
 // vma_merge_extend).
 func (m *MemoryManager) expandInPlace(c *Caller, r *remap, seg segment.Segment[VMA]) Result {
 	if seg.Value.Flags&VM_ACCOUNT != 0 {
-		if why := m.enoughMemory(c, hostarch.Pages(r.delta)); why != nil {
+		if why := m.enoughMemory(hostarch.Pages(r.delta)); why != nil {
 			return r.refuse(why)
 		}
 	}
@@ -400,7 +364,7 @@ func (m *MemoryManager) moveTo(c *Caller, r *remap, seg segment.Segment[VMA]) Re
 		return r.fail(errno)
 	}
 	if charge := r.charge(); v.Flags&VM_ACCOUNT != 0 && charge != 0 {
-		if why := m.machineHas(hostarch.Pages(charge)); why != nil {
+		if why := m.enoughMemory(hostarch.Pages(charge)); why != nil {
 			return r.refuse(why)
 		}
 	}

@@ -131,11 +131,6 @@ func (p *pair) settings(c call) bool {
 			p.c.Limits.Data, p.c.Limits.DataMax = c.n, c.n+20*pg
 		case linux.RLIMIT_MEMLOCK:
 			p.c.Limits.MemLock = c.n
-		case limitCommit:
-			p.c.Commit = nil
-			if c.n != 0 {
-				p.c.Commit = budget(c.n)
-			}
 		}
 	case opCreds:
 		p.c.Creds = Creds{IPCLock: c.n&1 != 0, SysRawIO: c.n&2 != 0}
@@ -157,9 +152,6 @@ func (p *pair) settings(c call) bool {
 	}
 	return true
 }
-
-// limitCommit is the resource of the guard of the commit limit, in pages.
-const limitCommit = 1000
 
 // grow lets the next stack above the page grow down to it, where that is free.
 func (p *pair) grow(to uint64) {

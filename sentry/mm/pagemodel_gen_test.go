@@ -284,11 +284,9 @@ func (g *generator) advice() uint64 {
 
 func (g *generator) limit(c *call) {
 	d := g.d
-	c.flags = d.one(linux.RLIMIT_AS, linux.RLIMIT_DATA, linux.RLIMIT_MEMLOCK, limitCommit)
+	c.flags = d.one(linux.RLIMIT_AS, linux.RLIMIT_DATA, linux.RLIMIT_MEMLOCK)
 	c.n = uint64(d(100)) * pg
 	switch {
-	case c.flags == limitCommit:
-		c.n = d.one(0, 0, 0, 1, 3, 6)
 	case d(2) == 0:
 		c.n = linux.RLIM_INFINITY
 	case d(4) == 0:

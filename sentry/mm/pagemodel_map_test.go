@@ -215,10 +215,6 @@ func (s *space) mapRegion(lo, hi uint64, p page) answer {
 			if why := s.machineHas(n - charged); why != "" {
 				return limited(why)
 			}
-			if why := s.guardGrants(n - charged); why != "" {
-				*s = *before // the call is not made
-				return limited(why)
-			}
 		}
 		p.flags |= VM_ACCOUNT
 	}
@@ -229,10 +225,6 @@ func (s *space) mapRegion(lo, hi uint64, p page) answer {
 	if newObject && !p.is(VM_NORESERVE) {
 		if why := s.machineHas(n); why != "" {
 			s.remove(lo, hi) // the old memory is gone by the time that the object is made
-			return limited(why)
-		}
-		if why := s.guardGrants(n); why != "" {
-			*s = *before
 			return limited(why)
 		}
 	}
@@ -312,7 +304,7 @@ func (s *space) growHeap(from, to uint64) answer {
 	if s.vmas() > uint64(s.cfg.MaxMapCount) {
 		return limited(limits.MapCount)
 	}
-	if why := s.mayCommit(n); why != "" {
+	if why := s.machineHas(n); why != "" {
 		return limited(why)
 	}
 	s.place(from, to, p)

@@ -125,9 +125,6 @@ func (s *space) mayMove(r *move) answer {
 
 // moveTo moves a part of one VMA, after making room for it.
 func (s *space) moveTo(r move) answer {
-	if why := s.guardGrantsMove(r); why != "" {
-		return limited(why)
-	}
 	if r.fixed {
 		if a := s.munmap(r.to*pg, r.new*pg); a.refused() {
 			return a
@@ -172,7 +169,7 @@ func (s *space) resize(r move) answer {
 	switch {
 	case room:
 		if p.is(VM_ACCOUNT) {
-			if why := s.mayCommit(more); why != "" {
+			if why := s.machineHas(more); why != "" {
 				return limited(why)
 			}
 		}
@@ -191,31 +188,7 @@ func (s *space) resize(r move) answer {
 		return limited(limits.Space)
 	}
 	r.to = 0
-	if why := s.guardGrantsMove(r); why != "" {
-		return limited(why)
-	}
 	return s.moveVMA(r)
-}
-
-// guardGrantsMove asks the guard of the commit limit, before anything is done, for what the call adds.
-func (s *space) guardGrantsMove(r move) limits.Resource {
-	var adds, frees uint64
-	switch {
-	case !s.at(r.at).is(VM_ACCOUNT):
-	case r.keep:
-		adds = r.new
-	case r.new > r.old:
-		adds = r.new - r.old
-	}
-	for p := r.to; r.fixed && p < r.to+r.new; p++ {
-		if s.at(p).is(VM_ACCOUNT) {
-			frees++
-		}
-	}
-	if adds <= frees {
-		return ""
-	}
-	return s.guardGrants(adds - frees)
 }
 
 // moveVMA puts the pages to their new place and takes them from the old one.

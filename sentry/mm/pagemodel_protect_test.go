@@ -80,7 +80,7 @@ func (s *space) protectPart(lo, hi, prot uint64) answer {
 			return limited(why)
 		}
 		if !old.is(VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE) {
-			if why := s.mayCommit(hi - lo); why != "" {
+			if why := s.machineHas(hi - lo); why != "" {
 				return limited(why)
 			}
 			f |= VM_ACCOUNT

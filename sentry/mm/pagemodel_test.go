@@ -224,21 +224,6 @@ func (s *space) machineHas(more uint64) limits.Resource {
 	return ""
 }
 
-// guardGrants asks the guard of the commit limit, who is above the address space.
-func (s *space) guardGrants(more uint64) limits.Resource {
-	if s.c.Commit != nil && s.c.Commit.Enough(limits.Charge{Pages: more}) != nil {
-		return limits.Commit
-	}
-	return ""
-}
-
-func (s *space) mayCommit(more uint64) limits.Resource {
-	if why := s.machineHas(more); why != "" {
-		return why
-	}
-	return s.guardGrants(more)
-}
-
 // mayLock: RLIMIT_MEMLOCK, for memory that is locked from the start.
 func (s *space) mayLock(f Flags, more uint64) answer {
 	if f&VM_LOCKED != 0 && !s.c.Creds.IPCLock && s.totals().LockedVM+more > s.c.Limits.MemLock/pg {

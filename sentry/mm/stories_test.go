@@ -39,20 +39,6 @@ func TestStories(t *testing.T) {
 			calls: []call{private(a, n, rw), anon(a+2*pg, 13*pg, rw, linux.MAP_SHARED)},
 			want:  linux.ENOMEM, list: "40-42 rw-p",
 		}, {
-			story: "The guard of the commit limit is asked before the call is made, and its refusal changes nothing.",
-			calls: []call{private(a, n, rw), {op: opLimit, flags: limitCommit, n: 3}, anon(a+2*pg, 13*pg, rw, linux.MAP_SHARED)},
-			want:  linux.ENOMEM, list: "40-44 rw-p",
-		}, {
-			story: "A move that makes a mapping shorter is not the guard's concern.",
-			calls: []call{private(a, 6*pg, rw), {op: opLimit, flags: limitCommit, n: 1},
-				{op: opMRemap, addr: a, length: 6 * pg, n: pg, flags: linux.MREMAP_MAYMOVE | linux.MREMAP_FIXED, to: a + 10*pg}},
-			list: "50-51 rw-p",
-		}, {
-			story: "The guard is asked for a move to where there is room before anything is unmapped.",
-			calls: []call{private(a, n, rw), private(a+n, pg, 1), {op: opLimit, flags: limitCommit, n: 1},
-				{op: opMRemap, addr: a, length: n, n: n + 2*pg, flags: linux.MREMAP_MAYMOVE}},
-			want: linux.ENOMEM, list: "40-44 rw-p 44-45 r--p",
-		}, {
 			story: "Droppable memory is never locked, but under mlockall(MCL_FUTURE) faulted in: two such that were faulted apart stay apart.",
 			calls: []call{{op: opMLockAll, flags: linux.MCL_FUTURE}, anon(a, pg, rw, linux.MAP_DROPPABLE), anon(a+2*pg, pg, rw, linux.MAP_DROPPABLE),
 				{op: opMUnlockAll}, anon(a+pg, pg, rw, linux.MAP_DROPPABLE)},

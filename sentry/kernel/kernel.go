@@ -114,8 +114,8 @@ type Kernel struct {
 
 // Peaks are the largest values that any one address space reached, in bytes (MapCount: VMAs).
 type Peaks struct {
-	MapCount                        int
-	TotalVM, LockedVM, DataVM, Tree uint64
+	MapCount                  int
+	TotalVM, LockedVM, DataVM uint64
 }
 
 // New returns a Kernel without tasks. cfg is its own from then on.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -139,6 +140,21 @@ func classify(f *mm.File, st *unix.Statx_t, fs *unix.Statfs_t) {
 	default:
 		f.Kind = mm.Device
 	}
+	if unboundedOffsets(st.Mode&unix.S_IFMT, fs.Type) {
+		f.MaxSize = math.MaxUint64
+	}
+}
+
+// unboundedOffsets reports whether a file of this type may be mapped at any offset, as far as the
+// kernel is concerned before it asks the driver (file_mmap_size_max).
+func unboundedOffsets(format uint16, fs int64) bool {
+	switch format {
+	case unix.S_IFREG, unix.S_IFBLK, unix.S_IFSOCK:
+		return false
+	case 0: // anonymous inodes show no type; that of a pidfd is a regular file's
+		return fs != unix.PID_FS_MAGIC
+	}
+	return true
 }
 
 // fdinfoFlags returns the open flags in the text of /proc/PID/fdinfo/N.

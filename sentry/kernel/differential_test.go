@@ -66,6 +66,30 @@ func TestRemapAcrossUnknownBoundary(t *testing.T) {
 	}
 }
 
+// What a policy is only shows in how VMAs merge. A child has those that its parent's model still
+// lacks, as it waits for another thread's call to end.
+func TestForkInheritsPolicies(t *testing.T) {
+	k, one, h := boot(t)
+	h.maps[100] = strings.Replace(image, "7ffff7ffd000-", "7ffff7ff9000-7ffff7ffd000 rw-s 00000000 00:01 7 /dev/zero (deleted)\n7ffff7ffd000-", 1)
+	one, _, err := k.Exec(100, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := clone(t, k, one, 101, threadFlags)
+	decide(t, k, two, munmapCall(0x10000000, 0x1000))
+	decide(t, k, one, Call{Nr: linux.SYS_MBIND, Observable: true, Args: [6]uint64{0x7ffff7ff9000, 0x2000, 2}})
+	if _, drift, err := k.Complete(one, 0); drift != nil || err != nil {
+		t.Fatal(drift, err)
+	}
+	h.maps[102] = strings.Replace(h.maps[100], "7ffff7ff9000-7ffff7ffd000 rw-s 00000000 00:01 7 /dev/zero (deleted)\n",
+		"7ffff7ff9000-7ffff7ffb000 rw-s 00000000 00:01 7 /dev/zero (deleted)\n7ffff7ffb000-7ffff7ffd000 rw-s 00002000 00:01 7 /dev/zero (deleted)\n", 1)
+	child := clone(t, k, one, 102, 0)
+	decide(t, k, child, Call{Nr: linux.SYS_MPROTECT, Args: [6]uint64{0x7ffff7ff9000, 0x4000, 1}})
+	if r, _, _ := child.MM().Find(0x7ffff7ff9000); r.End != 0x7ffff7ffb000 {
+		t.Errorf("%v is one VMA", r)
+	}
+}
+
 // Limits can be changed from outside of the sandbox at any time.
 func TestLimitsFromOutside(t *testing.T) {
 	k, task, h := boot(t)

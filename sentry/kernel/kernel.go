@@ -14,6 +14,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/limits"
@@ -228,6 +229,7 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 	child.space = &space{
 		mm: parent.space.mm.Fork(), users: 1,
 		rewrite: parent.space.rewrite, hidden: parent.space.hidden,
+		policies: slices.Clone(parent.space.policies), // its model has not got them either
 	}
 	if parent.space.pending == parent {
 		k.settle(parent) // it was reserved for this

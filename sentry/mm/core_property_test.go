@@ -1,6 +1,7 @@
 package mm
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -46,7 +47,7 @@ func TestCoreProperties(t *testing.T) {
 		files := []*File{nil, nil,
 			{Readable: true, Writable: true, Dev: 0x801, Ino: 5, Name: "/a"},
 			{Readable: true, Dev: 0x801, Ino: 6, Name: "/b", THPArea: true},
-			{Kind: DevZero, Readable: true, Writable: true, Dev: 5, Ino: 7, Name: "/dev/zero"},
+			{Kind: DevZero, Readable: true, Writable: true, Dev: 5, Ino: 7, Name: "/dev/zero", MaxSize: math.MaxUint64},
 			{Kind: SysV, Readable: true, Writable: true, Dev: 1, Ino: 8, Name: "/SYSV"},
 		}
 		cfg := coreConfig()

@@ -3,6 +3,7 @@
 package mm
 
 import (
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -84,8 +85,8 @@ func liveFiles(t *testing.T) (host []*os.File, guest []liveFile) {
 	add(open(path, os.O_RDWR), File{Readable: true, Writable: true, THPArea: true})
 	add(open(path, os.O_RDONLY), File{Readable: true, THPArea: true})
 	add(open(path, os.O_WRONLY), File{Writable: true, THPArea: true})
-	add(open(dir, os.O_RDONLY), File{Kind: Unmappable, Readable: true})
-	add(open("/dev/zero", os.O_RDWR), File{Kind: DevZero, Readable: true, Writable: true})
+	add(open(dir, os.O_RDONLY), File{Kind: Unmappable, Readable: true, MaxSize: math.MaxUint64})
+	add(open("/dev/zero", os.O_RDWR), File{Kind: DevZero, Readable: true, Writable: true, MaxSize: math.MaxUint64})
 	for _, seals := range []uint32{0, linux.F_SEAL_WRITE, linux.F_SEAL_FUTURE_WRITE} {
 		name := []byte("mm\x00")
 		fd, _, e := syscall.Syscall(319, uintptr(unsafe.Pointer(&name[0])), 2, 0) // memfd_create, MFD_ALLOW_SEALING

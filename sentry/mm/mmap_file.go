@@ -19,11 +19,8 @@ const maxFileSize = 1<<63 - 1
 // fits reports whether the offsets can be mapped (file_mmap_ok).
 func (f *File) fits(pgoff, length uint64) bool {
 	limit := uint64(maxFileSize)
-	switch {
-	case f.MaxSize != 0:
+	if f.MaxSize != 0 {
 		limit = f.MaxSize
-	case f.Kind == Device || f.Kind == DevZero || f.Kind == Unmappable:
-		limit = 1<<64 - 1
 	}
 	return length <= limit && pgoff <= (limit-length)>>hostarch.PageShift
 }

@@ -132,11 +132,8 @@ func (p *page) anonymousType(flags, at uint64) linux.Errno {
 func (p *page) fileType(flags, prot, n uint64) linux.Errno {
 	f, shared := p.file, false
 	largest := uint64(1<<63 - 1)
-	switch {
-	case f.MaxSize != 0:
+	if f.MaxSize != 0 {
 		largest = f.MaxSize
-	case f.Kind == DevZero, f.Kind == Unmappable:
-		largest = 1<<64 - 1
 	}
 	if n*pg > largest || p.off > (largest-n*pg)/pg {
 		return linux.EOVERFLOW

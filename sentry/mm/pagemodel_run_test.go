@@ -2,6 +2,7 @@ package mm
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -107,8 +108,8 @@ var worldFiles = []*File{nil,
 	{Name: "/memfd:x (deleted)", Kind: Shmem, Dev: 1, Ino: 6, Readable: true, Writable: true},
 	{Name: "/memfd:s (deleted)", Kind: Shmem, Dev: 1, Ino: 7, Readable: true, Writable: true, Seals: linux.F_SEAL_FUTURE_WRITE},
 	{Name: "/tmpfs", Kind: Shmem, Dev: 1, Ino: 8, Readable: true, Writable: true, Size: 5 * pg},
-	{Name: "/dev/zero", Kind: DevZero, Dev: 1, Ino: 9, Readable: true, Writable: true},
-	{Name: "/directory", Kind: Unmappable, Dev: 1, Ino: 10, Readable: true},
+	{Name: "/dev/zero", Kind: DevZero, Dev: 1, Ino: 9, Readable: true, Writable: true, MaxSize: math.MaxUint64},
+	{Name: "/directory", Kind: Unmappable, Dev: 1, Ino: 10, Readable: true, MaxSize: math.MaxUint64},
 	{Name: "/fuse", Dev: 1, Ino: 11, Readable: true, Writable: true, Close: true},
 	{Name: "/small", Dev: 1, Ino: 12, Readable: true, MaxSize: 20*pg + 1, Size: 3 * pg},
 	{Name: "/SYSV", Kind: SysV, Dev: 1, Ino: 13, Size: 3*pg + 1},

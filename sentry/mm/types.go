@@ -97,7 +97,7 @@ type File struct {
 	DAX        bool   // supports MAP_SYNC
 	MapFlags   Flags  // that the driver gives to every mapping, where that is known
 	Size       uint64 // bytes, for SysV, Ring and shared anonymous memory; for other files 0, unless nobody changes it
-	MaxSize    uint64 // the largest offset that can be mapped (s_maxbytes), bytes; 0 = 2^63-1
+	MaxSize    uint64 // the largest offset that can be mapped (file_mmap_size_max), bytes; 0 = 2^63-1
 	Close      bool   // its VMAs have a close operation (FUSE, ...): merging may not remove them
 	// UnsureIdentity: whether another *File with equal Dev and Ino is the same description is not
 	// known; the kernel's VMA list decides (see MemoryManager.Reconcile).

@@ -4,6 +4,7 @@ package difftest
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -159,7 +160,7 @@ func (w *world) diskFiles(t *testing.T, dir string) {
 	w.open(t, "file, read-only", path, os.O_RDONLY, disk(true, false))
 	w.open(t, "file, write-only", path, os.O_WRONLY, disk(false, true))
 	w.open(t, "file, O_PATH", path, unix.O_PATH, nil)
-	w.open(t, "directory", dir, os.O_RDONLY, &mm.File{Kind: mm.Unmappable, Readable: true})
+	w.open(t, "directory", dir, os.O_RDONLY, &mm.File{Kind: mm.Unmappable, Readable: true, MaxSize: math.MaxUint64})
 
 	appended := filepath.Join(dir, "append")
 	if err := os.WriteFile(appended, make([]byte, filePages*hostarch.PageSize), 0o666); err != nil {
@@ -291,12 +292,12 @@ func (w *world) mountedFiles(t *testing.T, size uint64) {
 // otherFiles opens devices, what cannot be mapped, and what is no descriptor.
 func (w *world) otherFiles(t *testing.T) {
 	t.Helper()
-	w.open(t, "/dev/zero", "/dev/zero", os.O_RDWR, &mm.File{Kind: mm.DevZero, Readable: true, Writable: true})
-	w.open(t, "/dev/zero, read-only", "/dev/zero", os.O_RDONLY, &mm.File{Kind: mm.DevZero, Readable: true})
-	w.open(t, "/dev/null", "/dev/null", os.O_RDWR, &mm.File{Kind: mm.Unmappable, Readable: true, Writable: true})
+	w.open(t, "/dev/zero", "/dev/zero", os.O_RDWR, &mm.File{Kind: mm.DevZero, Readable: true, Writable: true, MaxSize: math.MaxUint64})
+	w.open(t, "/dev/zero, read-only", "/dev/zero", os.O_RDONLY, &mm.File{Kind: mm.DevZero, Readable: true, MaxSize: math.MaxUint64})
+	w.open(t, "/dev/null", "/dev/null", os.O_RDWR, &mm.File{Kind: mm.Unmappable, Readable: true, Writable: true, MaxSize: math.MaxUint64})
 	r, p, err := os.Pipe()
-	w.add(t, "pipe, reading end", r, err, &mm.File{Kind: mm.Unmappable, NoExec: true, Readable: true})
-	w.add(t, "pipe, writing end", p, err, &mm.File{Kind: mm.Unmappable, NoExec: true, Writable: true})
+	w.add(t, "pipe, reading end", r, err, &mm.File{Kind: mm.Unmappable, NoExec: true, Readable: true, MaxSize: math.MaxUint64})
+	w.add(t, "pipe, writing end", p, err, &mm.File{Kind: mm.Unmappable, NoExec: true, Writable: true, MaxSize: math.MaxUint64})
 	if fd, err := unix.MemfdCreate("huge", unix.MFD_CLOEXEC|unix.MFD_HUGETLB); err != nil {
 		t.Logf("no memfd of huge pages: %v", err)
 	} else {

@@ -137,6 +137,10 @@ func (t *Tracer) exitStop(th *thread) {
 		t.confineStop(th)
 		return
 	}
+	if th.detour != nil {
+		t.detourStop(th)
+		return
+	}
 	if !th.toExit {
 		t.resume(th, 0)
 		return
@@ -156,9 +160,14 @@ func (t *Tracer) exitStop(th *thread) {
 			return
 		}
 	}
+	ip := th.call.IP
 	seen := t.handler.SyscallExit(th.tid, &th.call, int64(ret))
 	t.setState(th, running) // the thread's next call may be written to th.call by notifications
 	if seen != int64(ret) && !t.ok("set a result", th.tid, pokeUser(th.tid, offRax, uint64(seen))) {
+		return
+	}
+	if th.ahead != nil {
+		t.takeDetour(th, ip)
 		return
 	}
 	if filter := th.wanted; filter != nil {

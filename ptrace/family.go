@@ -179,7 +179,7 @@ func (t *Tracer) execed(leader *thread) {
 		}
 	}
 	th.rewritten = false // the new image has registers of its own
-	th.confining, th.wanted = nil, nil
+	th.confining, th.wanted, th.detour, th.ahead = nil, nil, nil, nil
 	t.endConfinement()
 	t.handler.Exec(tgid, former)
 	t.resume(th, 0)

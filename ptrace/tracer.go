@@ -66,6 +66,8 @@ type thread struct {
 	role      role
 	wanted    []byte // a filter that Confine has asked for
 	confining *confinement
+	ahead     *detour // that Detour has asked for
+	detour    *detour // that it is on
 	// Of an unborn thread.
 	stop   unix.WaitStatus // how its first stop, or its end, was reported
 	flags  uint64          // of the clone call that made it

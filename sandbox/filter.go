@@ -132,7 +132,11 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 		add(linux.SYS_CLONE, seccomp.Trace, 0,
 			seccomp.Cond{Arg: 0, Op: seccomp.MaskedEqual, Mask: linux.CLONE_UNTRACED, Value: linux.CLONE_UNTRACED})
 	}
-	if p.Verify != policy.VerifyOff || countsMemory(p) {
+	if p.WX == policy.WXDeny {
+		// A debugger writes what is not writable (FOLL_FORCE).
+		add(linux.SYS_PTRACE, seccomp.Errno, linux.EPERM)
+	}
+	if p.Verify != policy.VerifyOff || countsMemory(p) || p.WX == policy.WXDeny {
 		// The old address space is compared before exec throws it away, and RLIMIT_STACK, which may be
 		// lowered, decides how it lays out the new one.
 		add(linux.SYS_EXECVE, seccomp.Trace, 0)

@@ -30,6 +30,8 @@ type machine struct {
 	inodes     inodes
 	memoryDevs map[uint64]int64 // device numbers of filesystems in memory, and their types
 	noGetFd    bool             // pidfd_getfd is not permitted
+
+	code *code // nil where nothing needs to be known of it
 }
 
 // procPath returns /proc/TID/name.
@@ -323,6 +325,7 @@ func (m *machine) Image(t *kernel.Task) (kernel.Image, error) {
 	if b, err = m.read(t.TID, "personality"); err != nil {
 		return img, err
 	}
+	img.Trusted = m.trusted(t)
 	img.Personality, err = strconv.ParseUint(string(bytes.TrimSpace(b)), 16, 64)
 	return img, err
 }

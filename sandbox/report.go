@@ -13,6 +13,7 @@ import (
 	"github.com/runsbx/runsbx/sentry/kernel"
 	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/wx"
 )
 
 // ReportSchema is the version of Report's JSON form.
@@ -45,6 +46,11 @@ type Report struct {
 	Hidden     uint64               `json:"hidden"`   // processes that could not be looked at, so that nothing was decided
 	DriftCount uint64               `json:"drift_count"`
 	Drift      []string             `json:"drift"` // the first of them
+
+	// WXCount is how often memory was to be executed that was or is writable, or that programs can change,
+	// and WX the first of these. They are looked for unless the policy allows all.
+	WXCount uint64     `json:"wx_count"`
+	WX      []WXRecord `json:"wx"`
 
 	Confinement string `json:"confinement"` // what was enforced besides the memory manager
 }
@@ -85,6 +91,40 @@ type RefusalRecord struct {
 	by *limits.Refusal
 }
 
+// WXRecord is memory that was to be executed and must not be (W^X).
+type WXRecord struct {
+	PID     int    `json:"pid"`
+	TID     int    `json:"tid"`
+	Program string `json:"program"`
+	Call    string `json:"call"`
+	IP      string `json:"ip,omitempty"`   // where the call was made, hexadecimal
+	File    string `json:"file,omitempty"` // what is mapped there; none for memory of its own
+	Offset  uint64 `json:"offset"`         // in the file, bytes
+	Size    uint64 `json:"size"`           // bytes; 0 where the call names none
+	Addr    string `json:"addr,omitempty"` // hexadecimal
+	Why     string `json:"why"`
+	Denied  bool   `json:"denied"`
+}
+
+// judge records a finding.
+func (r *Report) judge(t *kernel.Task, c *kernel.Call, f *wx.Finding, denied bool) WXRecord {
+	rec := WXRecord{
+		PID: t.Group.TGID, TID: t.TID, Program: t.Group.Name, Call: linux.SyscallName(c.Nr),
+		File: f.File, Offset: f.Offset, Size: f.Range.Length(), Why: string(f.Reason), Denied: denied,
+	}
+	if c.IP != 0 {
+		rec.IP = "0x" + strconv.FormatUint(c.IP, 16)
+	}
+	if f.Range.Start != 0 {
+		rec.Addr = "0x" + strconv.FormatUint(uint64(f.Range.Start), 16)
+	}
+	r.WXCount++
+	if len(r.WX) < maxListed {
+		r.WX = append(r.WX, rec)
+	}
+	return rec
+}
+
 // recordOf returns what a report says of a refusal.
 func recordOf(r *blame.Refusal) RefusalRecord {
 	f := r.Why
@@ -106,6 +146,7 @@ func newReport(c *Cmd) Report {
 		Refusals:    []RefusalRecord{},
 		Ends:        []RefusalRecord{},
 		Drift:       []string{},
+		WX:          []WXRecord{},
 		Confinement: "none (memory manager only)",
 	}
 }
@@ -185,5 +226,6 @@ func (r *Report) clone() *Report {
 	c.Refusals = slices.Clone(r.Refusals)
 	c.Ends = slices.Clone(r.Ends)
 	c.Drift = slices.Clone(r.Drift)
+	c.WX = slices.Clone(r.WX)
 	return &c
 }

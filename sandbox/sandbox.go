@@ -150,6 +150,12 @@ func (c *Cmd) Start() error {
 		return err
 	}
 	rules := filterFor(&c.Policy)
+	if c.Policy.WX != policy.WXAllow {
+		if sup.machine.code, err = newCode(&c.Policy, c.programPath(), files); err != nil {
+			c.closeAll()
+			return &Error{Op: "W^X", Err: err}
+		}
+	}
 	if sup.k.Counts() && inheritsMemory(sup.machine, files) {
 		sup.watching.inherit = true
 		rules.Rules = append(rules.Rules, growthFilter().Rules...)
@@ -370,6 +376,14 @@ func (c *Cmd) Report() *Report {
 
 // String returns the program and its arguments, for messages.
 func (c *Cmd) String() string { return strings.Join(c.argv(), " ") }
+
+// programPath returns the program's path as we see it.
+func (c *Cmd) programPath() string {
+	if filepath.IsAbs(c.Path) {
+		return c.Path
+	}
+	return filepath.Join(c.Dir, c.Path)
+}
 
 func (c *Cmd) argv() []string {
 	if len(c.Args) == 0 {

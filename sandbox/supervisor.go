@@ -22,6 +22,7 @@ import (
 // must be decided one after another.
 type supervisor struct {
 	verify policy.VerifyMode
+	wx     policy.WXMode
 	log    hclog.Logger
 	trace  *tracer
 
@@ -39,8 +40,10 @@ type supervisor struct {
 
 	notices  notices // has a lock of its own
 	watching watching
-	proofs   []int  // threads to be proved to have left their calls
-	copied   []byte // what is being written for the program
+	// mappings that are about to become executable, by thread
+	protecting map[int]*protecting
+	proofs     []int  // threads to be proved to have left their calls
+	copied     []byte // what is being written for the program
 }
 
 func newSupervisor(c *Cmd) (*supervisor, error) {
@@ -50,6 +53,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	}
 	s := &supervisor{
 		verify:  c.Policy.Verify,
+		wx:      c.Policy.WX,
 		log:     c.Logger,
 		ready:   make(chan struct{}),
 		machine: &machine{},
@@ -91,6 +95,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 			return nil, &Error{Op: "seccomp filter", Err: err}
 		}
 	}
+	s.k.SetWX(wxMode(c.Policy.WX))
 	if len(rlimitsOf(&c.Policy)) > 0 {
 		s.k.SetHardLimits(hardLimits(&c.Policy))
 	}
@@ -190,6 +195,12 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 		if s.verify == policy.VerifyExit {
 			s.check(t)
 		}
+		if why := s.refusesExec(t, call); why != nil {
+			c := callOf(call)
+			v := kernel.Verdict{Kind: kernel.Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}}
+			s.record(t, &c, &v)
+			return s.orKill(ptrace.Action{Kind: ptrace.Return, Value: v.Result.Value()}), 0
+		}
 		a = ptrace.Action{Kind: ptrace.Continue}
 		if restored, err := s.k.BeginExec(t); err != nil {
 			s.fail("exec", tid, err)
@@ -203,6 +214,7 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 	s.ends.entering(t)
 	v, err := s.k.Decide(t, c)
 	s.noteHidden(tid)
+	s.judged(t, &c, &v)
 	if err != nil {
 		s.fail(linux.SyscallName(call.Nr), tid, err)
 		return s.orKill(ptrace.Action{Kind: ptrace.Continue}), 0
@@ -256,6 +268,14 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 		s.fail("end of a call of an unknown thread", tid, fmt.Errorf("%s", linux.SyscallName(call.Nr)))
 		return ret
 	}
+	if p := s.protecting[tid]; p != nil {
+		ret = s.protected(t, p, call, ret)
+		if s.verify == policy.VerifyEvery {
+			s.k.Settle(t)
+			s.check(t)
+		}
+		return ret
+	}
 	if s.k.Counts() {
 		if seen, ok := s.memoryExit(t, call, ret); ok {
 			return seen
@@ -278,6 +298,7 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 	if drift != nil {
 		s.drifted(t, drift)
 	}
+	s.protect(t, res)
 	if s.verify == policy.VerifyEvery {
 		s.check(t)
 	}
@@ -373,10 +394,15 @@ func (s *supervisor) Exec(tid, former int) {
 		return
 	}
 	delete(s.ends.watched, tid) // another program, which is judged for itself
-	if why != nil {
+	delete(s.protecting, former)
+	if why == nil {
+		s.judged(t, &kernel.Call{Nr: linux.SYS_EXECVE}, &kernel.Verdict{Kind: kernel.Run})
+	} else {
 		// There is no way back from an exec, and no program yet that could be told.
 		c := kernel.Call{Nr: linux.SYS_EXECVE}
-		s.record(t, &c, &kernel.Verdict{Kind: kernel.Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}})
+		v := kernel.Verdict{Kind: kernel.Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}}
+		s.judged(t, &c, &v)
+		s.record(t, &c, &v)
 		s.ends.killed(t)
 		unix.Kill(tid, unix.SIGKILL)
 	}
@@ -436,6 +462,7 @@ func (s *supervisor) Exited(tid int, status unix.WaitStatus) {
 		delete(s.watching.atExit, tid)
 		delete(s.watching.seeks, tid)
 		delete(s.watching.failed, tid)
+		delete(s.protecting, tid)
 		s.k.Exit(t)
 		if tid == t.Group.TGID { // a process's first thread is reported last
 			s.ended(t, status)

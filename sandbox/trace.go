@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bufio"
+	"encoding/json"
 	"io"
 	"strconv"
 	"time"
@@ -104,6 +105,19 @@ func (t *tracer) event(now time.Time, task *kernel.Task, c *kernel.Call, v *kern
 	b = append(b, "}\n"...)
 	t.buf = b
 	t.write(b)
+	return t.err
+}
+
+// finding writes memory that was found not to be executable, before the decision in which it was.
+func (t *tracer) finding(task *kernel.Task, r *WXRecord) error {
+	line, err := json.Marshal(struct {
+		Time time.Time `json:"time"`
+		WX   *WXRecord `json:"wx"`
+	}{time.Now().UTC(), r})
+	if err != nil {
+		return err
+	}
+	t.write(append(line, '\n'))
 	return t.err
 }
 

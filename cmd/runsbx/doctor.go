@@ -85,8 +85,6 @@ func diagnose() (*diagnosis, error) {
 // notBuiltName is the flag, and where only some of its values are refused, which are not.
 func notBuiltName(f flag) string {
 	switch f.name {
-	case "wx":
-		return "--wx (other than allow)"
 	}
 	return "--" + f.name
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,8 +47,9 @@ var runFlags = []flag{
 	{name: "overcommit", value: "MODE", usage: "heuristic, always or never", set: setOvercommit},
 	{name: "aslr", value: "MODE", usage: "addresses: on, off or seed=N", set: setASLR},
 	{name: "layout", value: "NAME", usage: "address search: topdown, bottomup or legacy", set: setLayout},
-	{name: "wx", value: "MODE", usage: "writable and executable memory: allow, audit or deny", set: setWX,
-		built: func(v string) bool { return v == "allow" }},
+	{name: "wx", value: "MODE", usage: "writable and executable memory: allow, audit or deny", set: setWX},
+	{name: "wx-except", value: "program=PATH|file=PATH", usage: "a program that may execute what it writes, or a file that may be executed though it can be changed; repeatable",
+		repeat: true, set: setWXExcept},
 	{name: "rw", value: "PATH", usage: "what the program may write besides the defaults; repeatable", repeat: true,
 		set: func(o *options, v string) error { return setPath(&o.policy.ReadWrite, v) }, built: never},
 	{name: "ro", value: "PATH", usage: "what the program may read besides the defaults; repeatable", repeat: true,
@@ -188,6 +190,23 @@ func setWX(o *options, v string) error {
 		o.policy.WX = [...]policy.WXMode{policy.WXAllow, policy.WXAudit, policy.WXDeny}[i]
 	}
 	return err
+}
+
+func setWXExcept(o *options, v string) error {
+	what, path, _ := strings.Cut(v, "=")
+	to := map[string]*[]string{"program": &o.policy.WXExcept.Programs, "file": &o.policy.WXExcept.Files}[what]
+	if to == nil || path == "" {
+		return fmt.Errorf("%q is not program=PATH or file=PATH", v)
+	}
+	abs, err := filepath.Abs(path)
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		return pathError(path, err)
+	}
+	*to = append(*to, abs)
+	return nil
 }
 
 func setVerify(o *options, v string) error {

@@ -130,7 +130,7 @@ func reportOf(cmd *sandbox.Cmd, res result) *sandbox.Report {
 	r := &sandbox.Report{
 		Schema: sandbox.ReportSchema, Program: cmd.Args, Cause: sandbox.CauseRunsbx, ExitCode: -1,
 		Calls: map[string]sandbox.CallCount{}, Refusals: []sandbox.RefusalRecord{}, Ends: []sandbox.RefusalRecord{},
-		Drift: []string{},
+		Drift: []string{}, WX: []sandbox.WXRecord{},
 	}
 	if res.err != nil {
 		r.Failure = res.err.Error()

@@ -59,6 +59,12 @@ const (
 	WXDeny
 )
 
+// WXExceptions is what W^X does not hold for. Paths are absolute and clean, without symbolic links.
+type WXExceptions struct {
+	Programs []string // may execute what they have written: compilers at run time, such as node or java
+	Files    []string // may be executed although programs can change them
+}
+
 // Policy is everything a sandbox can be asked for. The zero value asks for nothing: the host's
 // addresses, no limits, no verification.
 type Policy struct {
@@ -67,6 +73,7 @@ type Policy struct {
 	Layout     Layout
 	Verify     VerifyMode
 	WX         WXMode
+	WXExcept   WXExceptions
 	Overcommit string            // "", "heuristic", "always" or "never"
 	Limits     map[string]uint64 // by name; bytes, except map-count and procs
 	Unconfined bool              // no file, network or system call confinement
@@ -87,8 +94,6 @@ func (p *Policy) Check() error {
 	switch {
 	case p.unbuiltLimit() != "":
 		return missing("--limit " + p.unbuiltLimit())
-	case p.WX != WXAllow:
-		return missing("W^X")
 	case len(p.ReadWrite) > 0 || len(p.ReadOnly) > 0 || p.Net:
 		return missing("file and network confinement")
 	case len(p.Inject) > 0:

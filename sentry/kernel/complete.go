@@ -62,6 +62,7 @@ func (k *Kernel) Complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 	}
 	s.pending = nil
 	res, drift, err := k.complete(t, ret)
+	k.remap(t, res)
 	k.settle(t)
 	k.recount(s)
 	k.wakeAll(s)
@@ -232,7 +233,7 @@ func (s *space) descriptorShared(c *Call) bool {
 // one open file description. And it does so where the file may not be the one that was looked at.
 func (k *Kernel) settleMerge(t *Task) error {
 	p, s := &t.call, t.space
-	if !p.result.Guess && !k.fileNeighbours(t) && !s.descriptorShared(&p.call) {
+	if !p.result.Guess && !k.fileNeighbours(t) && !s.descriptorShared(&p.call) && p.protect == 0 {
 		return nil
 	}
 	return k.catchUp(t)

@@ -6,6 +6,7 @@ import (
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/mm"
+	"github.com/runsbx/runsbx/sentry/wx"
 )
 
 // Call is a stopped system call.
@@ -70,8 +71,8 @@ func errnoOf(err error) (linux.Errno, error) {
 func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	k.Settle(t)
 	s := t.space
-	if s.hidden && k.ledger != nil {
-		return Verdict{}, ErrHidden // what it has cannot be counted
+	if s.hidden && k.mustSee() {
+		return Verdict{}, ErrHidden
 	}
 	if s.pending != nil && s.pending != t {
 		s.waiters = append(s.waiters, t.TID)
@@ -82,6 +83,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		// The host may be in another mode, in which it would not count such a mapping.
 		c.Args[3] &^= linux.MAP_NORESERVE
 	}
+	protect := k.deferExec(t, &c)
 	ext := callExtent(&c)
 	if o := k.firstBusy(func() *Task { return s.conflict(t, ext) }); o != nil {
 		s.waiters = append(s.waiters, t.TID)
@@ -103,7 +105,8 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 			return Verdict{}, err
 		}
 	}
-	t.call = pending{call: c, extent: ext, stackLimit: t.Group.stackLimit, clamped: t.Group.clamped}
+	persona := t.personality
+	t.call = pending{call: c, extent: ext, stackLimit: t.Group.stackLimit, clamped: t.Group.clamped, protect: protect}
 	res, err := k.tryCall(t)
 	if err != nil {
 		return Verdict{}, err
@@ -134,7 +137,13 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	if why == nil {
 		why = k.uncountable(t, &c)
 	}
+	if why == nil {
+		if why, err = k.judge(t, res); err != nil {
+			return Verdict{}, err
+		}
+	}
 	if why != nil {
+		t.personality = persona
 		return k.refuse(t, why), nil
 	}
 	t.call.result = res
@@ -181,14 +190,14 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 // tryCall decides t's call by the model as it now is.
 func (k *Kernel) tryCall(t *Task) (mm.Result, error) {
 	s, c := t.space, &t.call.call
-	if c.Observable || k.limited() {
+	if c.Observable || k.limited() || k.wx == wx.Deny {
 		t.call.undo = s.mm.Snapshot()
 	}
 	if s.hidden {
 		return mm.Result{Unsure: true}, nil
 	}
 	res, err := k.apply(t, c)
-	if errors.Is(err, ErrHidden) && k.ledger == nil {
+	if errors.Is(err, ErrHidden) && !k.mustSee() {
 		s.hidden = true
 		return mm.Result{Unsure: true}, nil
 	}

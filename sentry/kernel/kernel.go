@@ -21,6 +21,7 @@ import (
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/mm"
 	"github.com/runsbx/runsbx/sentry/procmaps"
+	"github.com/runsbx/runsbx/sentry/wx"
 )
 
 // Host answers what only the machine knows. Errors other than linux.Errno values mean that the
@@ -55,6 +56,9 @@ type Host interface {
 	EndedFiles() []FileID
 	// Image returns what the task's exec placed outside the list of mappings.
 	Image(t *Task) (Image, error)
+	// Changeable reports whether programs of the sandbox can change what is in the file, which is
+	// mapped, or have been able to since they run (W^X). In doubt they can.
+	Changeable(t *Task, f *mm.File) (bool, error)
 }
 
 // ErrHidden is what a Host's errors wrap when the kernel does not let us look into a task although
@@ -85,6 +89,7 @@ type Image struct {
 	StartBrk           hostarch.Addr // where the heap starts
 	Personality        uint64        // the process's execution domain and flags
 	Name               string        // the program's name (comm)
+	Trusted            bool          // the program may execute what it has written (W^X)
 }
 
 // Kernel is the tasks of one sandbox. New makes one.
@@ -106,6 +111,9 @@ type Kernel struct {
 	objects  map[*mm.File]*object // what is charged to it besides address spaces
 	segments map[int32]uint64     // and System V segments, by identifier; pages
 	files    map[FileID]*memoryFile
+
+	wx    wx.Mode
+	found []wx.Finding // see TakeFindings
 
 	hugeSegments map[int32]uint64 // size of the huge pages of System V segments that have them
 
@@ -230,6 +238,7 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 		mm: parent.space.mm.Fork(), users: 1,
 		rewrite: parent.space.rewrite, hidden: parent.space.hidden,
 		policies: slices.Clone(parent.space.policies), // its model has not got them either
+		history:  parent.space.history.Clone(), trusted: parent.space.trusted,
 	}
 	if parent.space.pending == parent {
 		k.settle(parent) // it was reserved for this
@@ -271,13 +280,17 @@ func (k *Kernel) Exec(tid, former int) (*Task, *limits.Refusal, error) {
 		}
 	}
 	switch err := k.load(t); {
-	case errors.Is(err, ErrHidden) && k.ledger == nil:
+	case errors.Is(err, ErrHidden) && !k.mustSee():
 		t.space.hidden = true
 		return t, nil, nil
 	case err != nil:
 		return nil, nil, err
 	}
-	return t, k.chargeImage(t), nil
+	if why := k.chargeImage(t); why != nil {
+		return t, why, nil
+	}
+	why, err := k.judgeImage(t)
+	return t, why, err
 }
 
 // load gives the task the address space that its exec has made.
@@ -295,7 +308,7 @@ func (k *Kernel) load(t *Task) error {
 	if t.Group.caller.Creds, err = k.host.Creds(t); err != nil {
 		return err
 	}
-	t.Group.Name = img.Name
+	t.Group.Name, t.space.trusted = img.Name, img.Trusted
 	t.personality = img.Personality
 	info := mm.SeedInfo{
 		StartBrk: img.StartBrk, Brk: img.StartBrk, StartData: img.StartData, EndData: img.EndData,

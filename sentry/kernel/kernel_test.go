@@ -32,6 +32,7 @@ type fakeHost struct {
 	segments    map[int32]*mm.File
 	allowed     uint32 // what of rwx they permit
 	mayBeHuge   bool
+	changeable  map[string]bool // files, by name
 	limited     func(*limits.Rlimits)
 	stackLimits map[int]uint64 // RLIMIT_STACK by process, where it was set
 	gone        map[int]bool   // threads that have no address space any more
@@ -47,6 +48,8 @@ func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
 	}
 	return nil, linux.EBADF
 }
+
+func (h *fakeHost) Changeable(_ *Task, f *mm.File) (bool, error) { return h.changeable[f.Name], nil }
 
 func (h *fakeHost) HasLeft(t *Task, _ uint64) bool { return h.left[t.TID] }
 func (h *fakeHost) Gone(t *Task) bool              { return h.gone[t.TID] }

@@ -3,6 +3,7 @@ package kernel
 import (
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/mm"
+	"github.com/runsbx/runsbx/sentry/wx"
 )
 
 // space is an address space and the order of the calls on it.
@@ -33,6 +34,8 @@ type space struct {
 	policies []policyRange
 	// stackLimit is the highest RLIMIT_STACK, in bytes, under which stacks may have grown unseen.
 	stackLimit uint64
+	history    wx.History
+	trusted    bool // it may execute what it has written (W^X)
 	dirty      bool // a call ended in a way that the model cannot know: adopt the kernel's list
 }
 
@@ -58,6 +61,9 @@ type pending struct {
 	// whether RLIMIT_STACK was lowered when it was made, and what the program knew it as
 	clamped    bool
 	stackLimit uint64
+	// protect is the protection that an mmap is to have in the end, which is mapped without
+	// PROT_EXEC at first (see Protect); 0 where that is its own.
+	protect uint64
 }
 
 // extent is what part of an address space a call can change.

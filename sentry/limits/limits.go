@@ -18,6 +18,9 @@ const (
 	Procs    Resource = "procs"     // tasks of the whole tree
 	Space    Resource = "space"     // no free range of addresses is left
 
+	// WX is no limit but the rule that what was or is writable is never executable.
+	WX Resource = "wx"
+
 	// Uncounted is memory that cannot be counted, while there is a limit on all memory.
 	Uncounted Resource = "uncounted"
 )
@@ -29,6 +32,7 @@ type Refusal struct {
 	Resource            Resource
 	Used, Wanted, Limit uint64
 	Errno               linux.Errno
+	Detail              string // what a rule has to say, in words
 }
 
 // Rlimits are the soft limits of one process that memory calls obey, in bytes, and the hard ones up to

@@ -80,6 +80,8 @@ func (r Resource) unit() (write func(uint64, int) (string, float64), name string
 // Error returns one line that explains the refusal, such as "commit 61.2M used + 512M > limit 64M".
 func (r *Refusal) Error() string {
 	switch {
+	case r.Detail != "":
+		return string(r.Resource) + ": " + r.Detail
 	case r.Kind != ByLimit:
 		return strings.TrimSpace(r.Kind.String() + " " + string(r.Resource))
 	case r.Resource == Uncounted:

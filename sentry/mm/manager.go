@@ -98,6 +98,18 @@ func (m *MemoryManager) All() iter.Seq2[hostarch.AddrRange, VMA] {
 	}
 }
 
+// Within yields the VMAs that overlap r, in ascending order. The address space may not be changed
+// meanwhile.
+func (m *MemoryManager) Within(r hostarch.AddrRange) iter.Seq2[hostarch.AddrRange, VMA] {
+	return func(yield func(hostarch.AddrRange, VMA) bool) {
+		for seg := range m.vmas.Range(uint64(r.Start), uint64(r.End)) {
+			if !yield(rangeOf(seg), seg.Value) {
+				return
+			}
+		}
+	}
+}
+
 // Find returns the VMA that contains addr.
 func (m *MemoryManager) Find(addr hostarch.Addr) (hostarch.AddrRange, VMA, bool) {
 	seg, ok := m.vmas.At(uint64(addr))

@@ -105,9 +105,9 @@ func (k *Kernel) complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 	}
 	if got.Errno != 0 && p.result.Errno == 0 {
 		s.mm.Restore(p.undo)
-		if same, err := k.acrossBoundary(t, got); same || err != nil {
-			return got, nil, err
-		}
+	}
+	if same, err := k.acrossBoundary(t, got); same || err != nil {
+		return got, nil, err
 	}
 	d := &Drift{Call: p.call, Model: p.result, Value: ret}
 	return got, d, k.catchUp(t)
@@ -115,11 +115,15 @@ func (k *Kernel) complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 
 // acrossBoundary reports whether the kernel refused an mremap because the range crosses a boundary
 // between VMAs that the model does not have and cannot know: with the kernel's boundaries, the model
-// gives the same answer. Nothing has been changed yet.
+// gives the same answer. While another call is on its way that cannot be found out. Nothing has been
+// changed yet.
 func (k *Kernel) acrossBoundary(t *Task, got mm.Result) (bool, error) {
 	s, p := t.space, &t.call
-	if p.call.Nr != linux.SYS_MREMAP || got.Errno != linux.EFAULT || !s.quiet(t) {
+	if p.call.Nr != linux.SYS_MREMAP || got.Errno != linux.EFAULT {
 		return false, nil
+	}
+	if !s.quiet(t) {
+		return true, k.catchUp(t)
 	}
 	if changed, err := k.adoptBoundaries(t); !changed || err != nil {
 		return false, err

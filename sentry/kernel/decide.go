@@ -120,8 +120,14 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 			return Verdict{}, err
 		}
 	}
-	if c.Nr == linux.SYS_MREMAP && res.Errno == linux.EFAULT && s.quiet(t) {
-		// Whether a range lies in one VMA depends on boundaries that only the kernel knows.
+	if c.Nr == linux.SYS_MREMAP && res.Errno == linux.EFAULT {
+		// Whether a range lies in one VMA depends on boundaries that only the kernel knows, and that can
+		// be looked at only while no other call is on its way.
+		if o := k.firstBusy(func() *Task { return s.other(t) }); o != nil {
+			s.mm.Restore(t.call.undo)
+			s.waiters = append(s.waiters, t.TID)
+			return Verdict{Kind: Wait, WaitFor: o.TID}, nil
+		}
 		if changed, err := k.adoptBoundaries(t); err != nil {
 			return Verdict{}, err
 		} else if changed {

@@ -66,6 +66,29 @@ func TestRemapAcrossUnknownBoundary(t *testing.T) {
 	}
 }
 
+// While another thread's call is on its way, boundaries cannot be looked at: an mremap that depends on one
+// waits. (Whole programs, seeds 40161 and 40166.)
+func TestRemapWaitsForBoundary(t *testing.T) {
+	const apart = "7ffff7ffb000-7ffff7ffc000 rw-p 00000000 00:00 0 \n7ffff7ffc000-7ffff7ffd000 rw-p 00000000 00:00 0 \n7ffff7ffd000-"
+	k, _, h := boot(t)
+	h.maps[100] = strings.Replace(image, "7ffff7ffd000-", apart, 1)
+	one, _, err := k.Exec(100, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := clone(t, k, one, 101, threadFlags)
+	decide(t, k, two, munmapCall(0x10000000, 0x1000))
+	grow := Call{Nr: linux.SYS_MREMAP, Args: [6]uint64{top - 0x2000, 0x2000, 0x3000, linux.MREMAP_MAYMOVE}, Observable: true}
+	h.maps[100] = strings.Replace(image, "7ffff7ffd000-", "7ffff7ffb000-7ffff7ffd000 rw-p 00000000 00:00 0 \n7ffff7ffd000-", 1)
+	if v := decide(t, k, one, grow); v.Kind != Wait || v.WaitFor != 101 {
+		t.Fatalf("while another call is on its way: %+v", v)
+	}
+	h.left = map[int]bool{101: true}
+	if v := decide(t, k, one, grow); v.Kind != Observe || v.Result.Errno != 0 {
+		t.Errorf("when it is over: %+v", v)
+	}
+}
+
 // What a policy is only shows in how VMAs merge. A child has those that its parent's model still
 // lacks, as it waits for another thread's call to end.
 func TestForkInheritsPolicies(t *testing.T) {

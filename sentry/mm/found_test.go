@@ -62,8 +62,36 @@ func TestRefusedHugeMapping(t *testing.T) {
 	}
 }
 
+// TestPolicyTakenBack: memory that gets the default policy back becomes one with its neighbour, and none of it
+// has the old policy then. (Whole programs, seed 40180.)
+func TestPolicyTakenBack(t *testing.T) {
+	m, c := newCore(t, coreConfig())
+	m.MMap(c, MMapArgs{Addr: at(0), Length: 4 * pg, Prot: rw, Flags: linux.MAP_SHARED | linux.MAP_ANONYMOUS | linux.MAP_FIXED})
+	m.MBind(c, at(0), 2*pg, mpolBind, 1, 0)
+	if seg, _ := m.vmas.At(uint64(at(0))); seg.End != uint64(at(2)) {
+		t.Fatal(m.show())
+	}
+	var list []procmaps.Entry
+	for r, v := range m.All() {
+		e := procmaps.Entry{Range: r, Read: true, Write: true, Name: "[stack]"}
+		if v.File != nil {
+			e = procmaps.Entry{Range: hostarch.AddrRange{Start: at(0), End: at(4)}, Read: true, Write: true, Shared: true,
+				Name: "/dev/zero (deleted)", Minor: 1, Ino: 7}
+		}
+		if r.Start != at(2) {
+			list = append(list, e)
+		}
+	}
+	m.Reconcile(list)
+	m.AdoptPolicy(at(0), 2*pg, true)
+	if seg, _ := m.vmas.At(uint64(at(0))); seg.End != uint64(at(4)) || policyOf(&seg.Value) != 0 {
+		t.Errorf("policy %x: %s", policyOf(&seg.Value), m.show())
+	}
+}
+
 // TestKeptAsOne: MREMAP_DONTUNMAP of locked memory that nobody touched, to right below itself. The kernel
-// makes one VMA of both, which is not locked; both stay in locked_vm for ever. (Whole programs, seed 20333.)
+// makes one VMA of both, which is not locked; both stay in locked_vm for ever. (Whole programs, seed 20333; and
+// 40196, where other threads' calls came before the list could be looked at.)
 func TestKeptAsOne(t *testing.T) {
 	m, c := newCore(t, coreConfig())
 	mmapOp(at(20), 1, 0, fixed|linux.MAP_LOCKED)(m, c)
@@ -71,6 +99,7 @@ func TestKeptAsOne(t *testing.T) {
 	if res.Errno != 0 {
 		t.Fatal(res)
 	}
+	msealOp(at(30), 1)(m, c) // another call, about nothing
 	var list []procmaps.Entry
 	for r, v := range m.All() {
 		if r.Start == at(19) {

@@ -43,7 +43,7 @@ type MemoryManager struct {
 	// lockedLeak is pages of LockedVM that no VMA accounts for: mremap(MREMAP_DONTUNMAP) leaves
 	// them behind in the kernel, too.
 	lockedLeak uint64
-	keptAt     uint32 // the operation that was the last such mremap
+	kept       bool   // there was such an mremap since the kernel's list was last looked at
 	untouched  bool   // see AssumeUntouched
 	ops        uint32 // operations so far; see AnonVMA.Born
 	forkedAt   uint32 // ops when this address space was made by fork; 0 = it was not

@@ -136,11 +136,16 @@ func (m *MemoryManager) AdoptHomeNode(addr hostarch.Addr, length uint64) {
 	})
 }
 
-// adoptPolicies changes the policies of the VMAs that lie in the range. Nothing is split or merged.
+// adoptPolicies changes the policies of the VMAs in the range. Nothing is split or merged. One that reaches
+// beyond it has become one with a neighbour that had the policy before:
+//
+//	before   [ policy )[ default )
+//	mbind(default)   |
+//	after    [      default      )
 func (m *MemoryManager) adoptPolicies(addr hostarch.Addr, length uint64, change func(old uint64) uint64) {
 	start, end := uint64(addr), uint64(addr)+hostarch.PageAlign(length)
-	for seg, ok := m.vmas.Find(start); ok && seg.End <= end; seg, ok = m.vmas.Find(seg.End) {
-		if seg.Start < start || seg.Value.special() != "" {
+	for seg, ok := m.vmas.Find(start); ok && seg.Start < end; seg, ok = m.vmas.Find(seg.End) {
+		if seg.Value.special() != "" {
 			continue
 		}
 		v := seg.Value

@@ -422,7 +422,7 @@ func (m *MemoryManager) keepOld(r *remap, was segment.Segment[VMA]) {
 	if !ok {
 		return
 	}
-	m.keptAt = m.ops
+	m.kept = true
 	v := seg.Value
 	if v.Flags&VM_LOCKED != 0 {
 		v.Flags &^= VM_LOCKED | VM_LOCKONFAULT

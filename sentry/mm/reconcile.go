@@ -11,10 +11,11 @@ import (
 // not known gets the flags that such a mapping usually has. Neighbours that the kernel keeps
 // apart although they look alike are known to be different from then on.
 func (m *MemoryManager) Reconcile(entries []procmaps.Entry) (changed int) {
+	kept := m.kept
+	m.kept = false
 	if m.matches(entries) {
 		return 0
 	}
-	kept := m.keptAt == m.ops
 	m.ops++
 	segs := make([]segment.Segment[VMA], 0, len(entries))
 	var files fileTable

@@ -99,6 +99,7 @@ func (s *supervisor) refusesExec(t *kernel.Task, call *ptrace.Syscall) *limits.R
 		return nil
 	}
 	f := wx.Finding{File: path, Reason: wx.Changeable}
+	s.report.judge(t, &kernel.Call{Nr: call.Nr, IP: call.IP}, &f, true)
 	return &limits.Refusal{Kind: limits.ByPolicy, Resource: limits.WX, Detail: f.String(), Errno: linux.EACCES}
 }
 

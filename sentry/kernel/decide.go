@@ -107,6 +107,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	}
 	persona := t.personality
 	t.call = pending{call: c, extent: ext, stackLimit: t.Group.stackLimit, clamped: t.Group.clamped, protect: protect}
+	k.remember(t)
 	res, err := k.tryCall(t)
 	if err != nil {
 		return Verdict{}, err

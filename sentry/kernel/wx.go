@@ -37,15 +37,14 @@ func (k *Kernel) judge(t *Task, res mm.Result) (*limits.Refusal, error) {
 	var err error
 	switch p.call.Nr {
 	case linux.SYS_MPROTECT, linux.SYS_PKEY_MPROTECT:
-		k.remember(s, p.extent)
 		if res.Unsure { // a key: only whether it may be used is the host's to say
 			before := s.mm.Snapshot()
 			s.mm.MProtect(&t.Group.caller, hostarch.Addr(a[0]), a[1], a[2], -1)
-			why, err = k.judgeRange(t, p.extent.AddrRange, 0)
+			why, err = k.judgeRange(t, p.extent.AddrRange, 0, &s.history)
 			s.mm.Restore(before)
 			break
 		}
-		why, err = k.judgeRange(t, p.extent.AddrRange, 0)
+		why, err = k.judgeRange(t, p.extent.AddrRange, 0, &s.history)
 	case linux.SYS_MMAP:
 		if res.Unsure && (a[2]&linux.PROT_EXEC != 0 || p.protect != 0) { // a driver's mapping
 			why = &wx.Finding{Range: hostarch.Range(hostarch.Addr(a[0]), hostarch.PageAlign(a[1])), Offset: a[5], Reason: wx.NoFile}
@@ -57,7 +56,7 @@ func (k *Kernel) judge(t *Task, res mm.Result) (*limits.Refusal, error) {
 			if p.protect != 0 {
 				asked = mm.VM_EXEC
 			}
-			why, err = k.judgeRange(t, hostarch.Range(res.Addr, hostarch.PageAlign(a[1])), asked)
+			why, err = k.judgeRange(t, hostarch.Range(res.Addr, hostarch.PageAlign(a[1])), asked, &wx.History{}) // its pages are new
 		}
 	case linux.SYS_SHMAT:
 		if a[2]&linux.SHM_EXEC != 0 && res.Errno == 0 {
@@ -68,7 +67,7 @@ func (k *Kernel) judge(t *Task, res mm.Result) (*limits.Refusal, error) {
 		}
 	case linux.SYS_BRK:
 		if b := s.mm.BrkRange(); res.Errno == 0 {
-			why, err = k.judgeRange(t, b, 0)
+			why, err = k.judgeRange(t, b, 0, &s.history)
 		}
 	case linux.SYS_PERSONALITY:
 		// Every mapping that can be read would be executable.
@@ -127,12 +126,11 @@ func (k *Kernel) finding(f *wx.Finding) *limits.Refusal {
 
 // judgeRange returns the first memory in r that is executable by the model and must not be; more are
 // flags that it is going to have as well.
-func (k *Kernel) judgeRange(t *Task, r hostarch.AddrRange, more mm.Flags) (*wx.Finding, error) {
-	s := t.space
-	for whole, v := range s.mm.Within(r) {
+func (k *Kernel) judgeRange(t *Task, r hostarch.AddrRange, more mm.Flags, h *wx.History) (*wx.Finding, error) {
+	for whole, v := range t.space.mm.Within(r) {
 		v.Flags |= more
 		part := hostarch.AddrRange{Start: max(whole.Start, r.Start), End: min(whole.End, r.End)}
-		why, err := wx.Judge(&v, part, &s.history, func(f *mm.File) (bool, error) { return k.host.Changeable(t, f) })
+		why, err := wx.Judge(&v, part, h, func(f *mm.File) (bool, error) { return k.host.Changeable(t, f) })
 		if err != nil {
 			return nil, err
 		}
@@ -143,10 +141,14 @@ func (k *Kernel) judgeRange(t *Task, r hostarch.AddrRange, more mm.Flags) (*wx.F
 	return nil, nil
 }
 
-// remember adds to the history what is writable at ext, as it is about to have another protection.
-func (k *Kernel) remember(s *space, ext extent) {
-	r := ext.AddrRange
-	if ext.all {
+// remember adds to the history what is writable before t's call, if that is to give it another protection.
+func (k *Kernel) remember(t *Task) {
+	s, p := t.space, &t.call
+	if k.wx == wx.Allow || p.call.Nr != linux.SYS_MPROTECT && p.call.Nr != linux.SYS_PKEY_MPROTECT {
+		return
+	}
+	r := p.extent.AddrRange
+	if p.extent.all {
 		r = hostarch.AddrRange{End: ^hostarch.Addr(0)}
 	}
 	// PROT_GROWSDOWN and PROT_GROWSUP reach to the end of the VMA, but that is then a stack, which is
@@ -192,7 +194,7 @@ func (k *Kernel) judgeImage(t *Task) (*limits.Refusal, error) {
 	if t.space.hidden {
 		return nil, nil
 	}
-	why, err := k.judgeRange(t, hostarch.AddrRange{End: ^hostarch.Addr(0)}, 0)
+	why, err := k.judgeRange(t, hostarch.AddrRange{End: ^hostarch.Addr(0)}, 0, &t.space.history)
 	if err != nil {
 		return nil, fmt.Errorf("exec: %w", err)
 	}

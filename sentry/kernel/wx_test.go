@@ -84,7 +84,7 @@ func TestWX(t *testing.T) {
 		"nothing first":                   {[]Call{mapFile(a, n, 0, anon, -1), protectCall(a, n, protRX)}, wx.NoFile},
 		"code that was patched":           {[]Call{mapFile(a, n, protRX, priv, 4), protectCall(a, n, protRW), protectCall(a, n, protRX)}, wx.Written},
 		"patched, via no access":          {[]Call{mapFile(a, n, protRW, priv, 4), protectCall(a, n, 0), protectCall(a, n, 1), protectCall(a, n, protRX)}, wx.Written},
-		"one page of it":                  {[]Call{mapFile(a, n, protRX, priv, 4), protectCall(a+0x1000, 0x1000, protRW), protectCall(a, n, protRX)}, wx.Writable},
+		"one page of it":                  {[]Call{mapFile(a, n, protRX, priv, 4), protectCall(a+0x1000, 0x1000, protRW), protectCall(a, n, protRX)}, wx.Written},
 		"one page, and not that":          {[]Call{mapFile(a, n, 1, priv, 4), protectCall(a+0x1000, 0x1000, protRW), protectCall(a+0x1000, 0x1000, 1), protectCall(a+0x2000, 0x1000, protRX)}, ""},
 		"patched and moved":               {[]Call{mapFile(a, n, protRW, priv, 4), protectCall(a, n, 1), move(2 * a), protectCall(2*a, n, protRX)}, wx.Written},
 		"moved, and then patched":         {[]Call{mapFile(a, n, protRW, priv, 4), move(2 * a), protectCall(2*a, n, 1), protectCall(2*a, n, protRX)}, wx.Written},

@@ -33,6 +33,9 @@ func (h *History) Add(r hostarch.AddrRange) {
 // Remove records that what is mapped at r is new.
 func (h *History) Remove(r hostarch.AddrRange) {
 	start, end := uint64(r.Start), uint64(r.End)
+	if start >= end {
+		return
+	}
 	for s, ok := h.written.Find(start); ok && s.Start < end; s, ok = h.written.Find(start) {
 		h.written.Remove(s.Start)
 		if s.Start < start {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -53,9 +54,9 @@ func (m *machine) resolve(t *kernel.Task, path string) (fd int, err error) {
 			switch {
 			case err != nil:
 			case proc && at.Ino == procRootInode && name == "self":
-				err = w.enter(unix.AT_FDCWD, procPath(t.Group.TGID, ""), 0)
+				err = w.enter(from, numberIn(from, t.Group.TGID), 0)
 			case proc && at.Ino == procRootInode && name == "thread-self":
-				err = w.enter(unix.AT_FDCWD, procPath(t.TID, ""), 0)
+				err = w.enter(from, numberIn(from, t.Group.TGID)+"/task/"+numberIn(from, t.TID), 0)
 			case proc && at.Ino != procRootInode: // most lead to no path, but to the file itself
 				err = w.enter(from, name, 0)
 			default:
@@ -106,6 +107,19 @@ func readLink(fd int) (string, error) {
 	var b [unix.PathMax]byte
 	n, err := unix.Readlinkat(fd, "", b[:])
 	return string(b[:max(n, 0)]), err
+}
+
+// numberIn returns the id by which a thread is known in the directory /proc: ours, or that of its own
+// namespace of process ids.
+func numberIn(proc, tid int) string {
+	ours, err := openPath(unix.AT_FDCWD, "/proc", 0)
+	if err == nil {
+		defer unix.Close(ours)
+		if !sameFile(ours, proc) {
+			tid = ownNumber(tid)
+		}
+	}
+	return strconv.Itoa(tid)
 }
 
 func sameFile(a, b int) bool {

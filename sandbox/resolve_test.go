@@ -42,7 +42,7 @@ func TestResolve(t *testing.T) {
 	there := kernel.FileID{Dev: st.Dev, Ino: st.Ino}
 	for path, want := range map[string]kernel.FileID{
 		"/proc/self/fd/0": id, "/proc/./self/fd/0": id, "//proc/self/fd/0": id, "/proc/self/../thread-self/fd/0": id,
-		"/../proc/self/task/../fd/0": id, "/proc/self/root/proc/self/fd/0": id,
+		"/../proc/self/task/../fd/0": id, "/proc/thread-self/../../fd/0": id, "/proc/self/root/proc/self/fd/0": id,
 		"/proc/" + strconv.Itoa(task.TID) + "/fd/0": id, "absolute": id, "sub/../relative": id, "/proc/self/cwd/absolute": id,
 		"file": there, "out": there, "./sub/../file": there, dir + "/out": there,
 	} {

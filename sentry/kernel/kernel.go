@@ -52,8 +52,11 @@ type Host interface {
 	// Gone reports whether the task has given up its address space, and nothing is left of that if it was
 	// the last: it is ending. False says nothing.
 	Gone(t *Task) bool
-	// EndedFiles returns the inodes that have ended since the last time, of those that are charged.
+	// EndedFiles returns the inodes that may have ended since the last time, of those that are charged:
+	// one that had several names is told of when the last reference by one of them goes.
 	EndedFiles() []FileID
+	// HasOpen reports whether the task has a descriptor of the file.
+	HasOpen(t *Task, id FileID) bool
 	// Image returns what the task's exec placed outside the list of mappings.
 	Image(t *Task) (Image, error)
 }
@@ -108,6 +111,7 @@ type Kernel struct {
 	objects  map[*mm.File]*object // what is charged to it besides address spaces
 	segments map[int32]uint64     // and System V segments, by identifier; pages
 	files    map[FileID]*memoryFile
+	nameless []FileID // of these, files that may have ended, and were still in use
 
 	hugeSegments map[int32]uint64 // size of the huge pages of System V segments that have them
 

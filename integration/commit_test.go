@@ -152,6 +152,27 @@ func TestStacksAreCharged(t *testing.T) {
 	}
 }
 
+// TestExecCannotGrowStack: a failing exec whose arguments are said to lie far below makes the stack grow by
+// as much as the program's own limit allows, without a fault. Where that fits, it is charged; where not, it
+// is the program's end, and of a vfork's child the parent's.
+func TestExecCannotGrowStack(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ how, mb, status, says string }{
+		{"self", "20", "exit 0", "20M charged\n"},
+		{"self", "100", "signal: killed", ""},
+		{"child", "20", "exit 0", "20M charged\n"},
+		{"child", "100", "signal: killed", ""},
+	} {
+		r, rep := limitedRun(t, "every", []string{"commit=64M"}, guest(t, "argstack"), c.how, c.mb)
+		if r.status != c.status || r.stdout != c.says {
+			t.Errorf("%s %sM: %s %q %s", c.how, c.mb, r.status, r.stdout, tail(r.stderr))
+		}
+		if killed := c.says == ""; killed != (rep.Cause == "limit") {
+			t.Errorf("%s %sM: cause %q", c.how, c.mb, rep.Cause)
+		}
+	}
+}
+
 // TestServerSurvives: PostgreSQL reports that memory is out for one query, and serves the next.
 func TestServerSurvives(t *testing.T) {
 	t.Parallel()

@@ -106,6 +106,24 @@ func TestMemoryFilesRefused(t *testing.T) {
 	}
 }
 
+// TestHiddenFiles: a file is charged as long as it is there, whatever names and paths it had.
+func TestHiddenFiles(t *testing.T) {
+	t.Parallel()
+	for _, asUser := range []bool{false, true} {
+		r, _ := inBudget(t, asUser, "64M", "", guest(t, "hiddenfiles"))
+		const want = `two names, open: none, in the end room
+two names, mapped: none, in the end room
+/proc/self/fd/%d: 0, none, in the end room
+/proc/./self/fd/%d: 0, none, in the end room
+//proc/thread-self/../../fd/%d: 0, none, in the end room
+/dev/../dev/fd/%d: 0, none, in the end room
+`
+		if r.status != "exit 0" || r.stdout != want {
+			t.Errorf("as user %v: %s\n%s%s", asUser, r.status, r.stdout, tail(r.stderr))
+		}
+	}
+}
+
 // TestMemoryFilesLeakNothing: after the lives and violent deaths of many processes that share files in
 // memory, as much can be had as before.
 func TestMemoryFilesLeakNothing(t *testing.T) {

@@ -200,12 +200,7 @@ func (s *supervisor) Signaled(tid int, sig *ptrace.Signal) (again bool) {
 			return true
 		}
 		if why != nil {
-			d.StackRefused = &blame.Refusal{
-				PID: t.Group.TGID, TID: tid, Program: t.Group.Name, Call: blame.Growth, Asked: why.Wanted, Why: why,
-			}
-			s.ends.watch(t).Refused(*d.StackRefused)
-			s.refused(t, d.StackRefused, &kernel.Call{Args: [6]uint64{sig.Addr}},
-				&kernel.Verdict{Kind: kernel.Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}})
+			d.StackRefused = s.refuseGrowth(t, sig.Addr, why)
 		}
 	}
 	if w := s.ends.watched[t.Group.TGID]; w != nil {
@@ -215,6 +210,28 @@ func (s *supervisor) Signaled(tid int, sig *ptrace.Signal) (again bool) {
 		w.Delivered(d)
 	}
 	return false
+}
+
+// refuseGrowth records that a stack of t's may not grow to addr.
+func (s *supervisor) refuseGrowth(t *kernel.Task, addr uint64, why *limits.Refusal) *blame.Refusal {
+	r := &blame.Refusal{
+		PID: t.Group.TGID, TID: t.TID, Program: t.Group.Name, Call: blame.Growth, Asked: why.Wanted, Why: why,
+	}
+	s.ends.watch(t).Refused(*r)
+	s.refused(t, r, &kernel.Call{Args: [6]uint64{addr}},
+		&kernel.Verdict{Kind: kernel.Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}})
+	return r
+}
+
+// killOverdrawn kills the processes whose stacks have grown already by what may not be had.
+func (s *supervisor) killOverdrawn() {
+	for _, o := range s.k.TakeOverdrawn() {
+		if t := s.k.Task(o.TID); t != nil {
+			s.ends.watch(t).last = *s.refuseGrowth(t, 0, o.Why)
+			s.ends.killed(t)
+			unix.Kill(t.Group.TGID, unix.SIGKILL)
+		}
+	}
 }
 
 // stackFault looks at a fault where nothing is mapped: a stack may grow there after all, once the task

@@ -319,10 +319,11 @@ func (s *supervisor) submit(t *kernel.Task, call *ptrace.Syscall) ptrace.Action 
 // that makes a memory file larger is made by us, as far as we may what the process may.
 func (s *supervisor) truncate(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Action, prove int, ok bool) {
 	a = ptrace.Action{Kind: ptrace.Finish}
-	path, found := s.machine.taskPath(t, unix.AT_FDCWD, call.Args[0])
-	if !found {
+	at, path := s.truncates(t, call)
+	if at < 0 {
 		return a, 0, true
 	}
+	defer unix.Close(at)
 	f, _ := s.machine.memoryFile(path)
 	if size := int64(call.Args[1]); f == nil || size <= int64(f.size) {
 		return a, 0, true
@@ -343,12 +344,27 @@ func (s *supervisor) truncate(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Ac
 	return a, prove, true
 }
 
+// truncates returns a descriptor of ours of the file that a truncate is about, and its path; -1 when there is
+// none.
+func (s *supervisor) truncates(t *kernel.Task, call *ptrace.Syscall) (fd int, path string) {
+	name, ok := readString(t.TID, call.Args[0])
+	if !ok || name == "" {
+		return -1, ""
+	}
+	fd, err := s.machine.resolve(t, name)
+	if err != nil {
+		return -1, ""
+	}
+	return fd, "/proc/self/fd/" + strconv.Itoa(fd)
+}
+
 // truncated looks at the file after a truncate that was to make it smaller, or was not about memory.
 func (s *supervisor) truncated(t *kernel.Task, call *ptrace.Syscall) {
-	path, found := s.machine.taskPath(t, unix.AT_FDCWD, call.Args[0])
-	if !found {
+	at, path := s.truncates(t, call)
+	if at < 0 {
 		return
 	}
+	defer unix.Close(at)
 	if f, _ := s.machine.memoryFile(path); f != nil && s.k.KnowsFile(f.id) && !s.k.SetFile(f.id, f.pages) {
 		s.fail("truncate", t.TID, errGrown)
 	}

@@ -3,9 +3,38 @@ package sandbox
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runsbx/runsbx/sentry/kernel"
 )
+
+// TestGone: a process is gone when nothing is left of it but its status.
+func TestGone(t *testing.T) {
+	cmd := exec.Command("sleep", "600")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m, task := new(machine), &kernel.Task{TID: cmd.Process.Pid}
+	if m.Gone(task) {
+		t.Error("gone while it lives")
+	}
+	cmd.Process.Kill()
+	// It stays a zombie until it is waited for.
+	if err := unix.Waitid(unix.P_PID, task.TID, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Error(err)
+	}
+	if !m.Gone(task) {
+		t.Error("a zombie is not gone")
+	}
+	cmd.Wait()
+	if !m.Gone(task) {
+		t.Error("not gone when it has been waited for")
+	}
+}
 
 func TestProbe(t *testing.T) {
 	h, err := Probe()

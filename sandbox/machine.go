@@ -490,8 +490,9 @@ func (m *machine) SetStackLimit(t *kernel.Task, soft uint64) error {
 	return nil
 }
 
-// Gone implements kernel.Host: a task without an address space has a size of 0.
+// Gone implements kernel.Host. A task that ends lets go of its address space first, and takes it down if it
+// was the last to have it, which may last; then it gives up its descriptors, and its table has no size.
 func (m *machine) Gone(t *kernel.Task) bool {
-	b, err := m.read(t.TID, "statm")
-	return errors.Is(err, kernel.ErrGone) || errors.Is(err, unix.ENOENT) || err == nil && bytes.HasPrefix(b, []byte("0 "))
+	b, err := m.read(t.TID, "status")
+	return errors.Is(err, kernel.ErrGone) || errors.Is(err, unix.ENOENT) || err == nil && statusField(string(b), "FDSize") == "0"
 }

@@ -16,8 +16,9 @@ import (
 
 // inodes hears of the ends of memory files. An inotify watch keeps nothing alive, and its event
 // (IN_DELETE_SELF) comes with the last reference of whatever kind: a name, a descriptor (of O_PATH as
-// well), a mapping, a message in a socket, another process anywhere. So nothing has to be searched, and we
-// hold no descriptors of the program's files.
+// well), a mapping, a message in a socket, another process anywhere. So we hold no descriptors of the
+// program's files. Where a file had several names, and has none any more, the event comes with the last
+// reference that came by one of them: who is told looks whether there are others.
 type inodes struct {
 	fd      int // inotify's, once there is a watch
 	watched map[int32]kernel.FileID
@@ -99,6 +100,23 @@ func (n *inodes) close() {
 
 // EndedFiles implements kernel.Host.
 func (m *machine) EndedFiles() []kernel.FileID { return m.inodes.ended() }
+
+// HasOpen implements kernel.Host.
+func (m *machine) HasOpen(t *kernel.Task, id kernel.FileID) bool {
+	dir, err := os.Open(procPath(t.TID, "fd"))
+	if err != nil {
+		return false // it has ended
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		var st unix.Stat_t
+		if unix.Stat(procPath(t.TID, "fd/"+name), &st) == nil && st.Dev == id.Dev && st.Ino == id.Ino {
+			return true
+		}
+	}
+	return false
+}
 
 // memoryFile is what there is to know of a regular file in memory.
 type memoryFile struct {

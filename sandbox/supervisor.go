@@ -136,6 +136,7 @@ func (s *supervisor) SyscallEnter(tid int, call *ptrace.Syscall) ptrace.Action {
 func (s *supervisor) unlock(prove int) {
 	wake := s.k.TakeWakeups()
 	s.setBack()
+	s.killOverdrawn()
 	proofs := s.proofs
 	s.proofs = nil
 	s.mu.Unlock()
@@ -354,9 +355,10 @@ func (s *supervisor) Created(parent, child int, flags uint64) {
 	s.mu.Lock()
 	defer s.unlock(0)
 	if err := s.create(parent, child, flags); err != nil {
-		s.fail("clone", child, err)
-		s.killAll()
-		return
+		if s.fail("clone", child, err); s.failed != nil {
+			s.killAll()
+			return
+		} // else it was killed
 	}
 	s.report.created(flags)
 	if w := s.ends.watched[s.k.Task(parent).Group.TGID]; w != nil && flags&linux.CLONE_THREAD == 0 {
@@ -389,8 +391,9 @@ func (s *supervisor) Exec(tid, former int) {
 	}
 	t, why, err := s.k.Exec(tid, former)
 	if err != nil {
-		s.fail("exec", tid, err)
-		s.killAll()
+		if s.fail("exec", tid, err); s.failed != nil {
+			s.killAll()
+		}
 		return
 	}
 	delete(s.ends.watched, tid) // another program, which is judged for itself

@@ -11,9 +11,6 @@ import (
 func (k *Kernel) apply(t *Task, c *Call) (mm.Result, error) {
 	m, g, a := t.space.mm, &t.Group.caller, &c.Args
 	addr := hostarch.Addr(a[0])
-	if err := k.refreshCaller(t, c); err != nil {
-		return mm.Result{}, err
-	}
 	switch c.Nr {
 	case linux.SYS_MMAP:
 		return k.mmap(t, c)

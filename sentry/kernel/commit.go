@@ -188,6 +188,9 @@ func (k *Kernel) unsureCost(t *Task, res mm.Result) uint64 {
 	case linux.SYS_MMAP:
 		return mmapCost(&p.mmap)
 	case linux.SYS_MREMAP:
+		if a[3]&linux.MREMAP_DONTUNMAP != 0 { // the old place stays charged
+			return hostarch.Pages(hostarch.PageAlign(a[2]))
+		}
 		if a[2] > a[1] {
 			return hostarch.Pages(hostarch.PageAlign(a[2]-a[1]) + hostarch.PageSize)
 		}

@@ -197,13 +197,20 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 // tryCall decides t's call by the model as it now is.
 func (k *Kernel) tryCall(t *Task) (mm.Result, error) {
 	s, c := t.space, &t.call.call
+	var err error
+	if !s.hidden {
+		err = k.refreshCaller(t, c) // this may find that a stack has grown, which is not undone with the call
+	}
 	if c.Observable || k.limited() || k.wx == wx.Deny {
 		t.call.undo = s.mm.Snapshot()
 	}
 	if s.hidden {
 		return mm.Result{Unsure: true}, nil
 	}
-	res, err := k.apply(t, c)
+	var res mm.Result
+	if err == nil {
+		res, err = k.apply(t, c)
+	}
 	if errors.Is(err, ErrHidden) && !k.mustSee() {
 		s.hidden = true
 		return mm.Result{Unsure: true}, nil

@@ -121,10 +121,39 @@ func (k *Kernel) collectFiles() (found bool) {
 	if len(k.files) == 0 {
 		return false
 	}
-	for _, id := range k.host.EndedFiles() {
-		found = k.DropFile(id) || found
+	ended := append(k.nameless, k.host.EndedFiles()...)
+	k.nameless = nil
+	for _, id := range ended {
+		if k.inUse(id) {
+			k.nameless = append(k.nameless, id)
+		} else {
+			found = k.DropFile(id) || found
+		}
 	}
 	return found
+}
+
+// internalDev is the device of the kernel's own tmpfs, where no file has a name: its first file system
+// without a device of its own.
+const internalDev = 1
+
+// inUse reports whether any task has the file mapped or open.
+func (k *Kernel) inUse(id FileID) bool {
+	if id.Dev == internalDev || k.files[id] == nil {
+		return false
+	}
+	spaces, tables := make(map[*space]bool), make(map[*descriptors]bool)
+	for _, t := range k.tasks {
+		if !spaces[t.space] && !t.space.vacated && t.space.mm.Maps(id.Dev, id.Ino) {
+			return true
+		}
+		if !tables[t.table] && k.host.HasOpen(t, id) {
+			return true
+		}
+		// A leader that has ended shows nothing of the table that its threads have.
+		spaces[t.space], tables[t.table] = true, !k.host.Gone(t)
+	}
+	return false
 }
 
 // CollectFiles takes off the ledger the files that are no more.

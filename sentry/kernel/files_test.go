@@ -5,6 +5,7 @@ import (
 
 	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
+	"github.com/runsbx/runsbx/sentry/mm"
 )
 
 // counted returns a kernel whose ledger has room for n pages more.
@@ -147,5 +148,38 @@ func TestWatched(t *testing.T) {
 	}
 	if c := fork(102, func() {}); !c.Group.Watched {
 		t.Error("a child is not watched")
+	}
+}
+
+// TestFileOfTwoNames: the end of a file that had two names is told when nobody has it any more by one of them,
+// and others may have it by the other.
+func TestFileOfTwoNames(t *testing.T) {
+	k, task, h := counted(t, 100)
+	id := FileID{30, 1}
+	grow := func(want uint64) VerdictKind {
+		v, _ := k.DecideGrowth(task, Growth{File: FileID{30, 2}, Want: want, Errno: linux.ENOSPC})
+		return v.Kind
+	}
+	if v, _ := k.DecideGrowth(task, Growth{File: id, Want: 60, Errno: linux.ENOSPC}); v.Kind != Run {
+		t.Fatal(v)
+	}
+	h.ended, h.open = []FileID{id}, map[int]FileID{100: id}
+	if kind := grow(50); kind != Refuse {
+		t.Errorf("a file that is open was given back: %v", kind)
+	}
+	h.open = nil
+	h.files = map[int32]*mm.File{3: {Kind: mm.Shmem, Name: "/dev/shm/a", Dev: id.Dev, Ino: id.Ino, Readable: true}}
+	if errno := do(t, k, task, call(linux.SYS_MMAP, area, pg, linux.PROT_READ, shared, 3)); errno != 0 {
+		t.Fatal(errno)
+	}
+	if kind := grow(50); kind != Refuse {
+		t.Errorf("a file that is mapped was given back: %v", kind)
+	}
+	do(t, k, task, munmapCall(area, pg))
+	if kind := grow(50); kind != Run {
+		t.Errorf("it has ended, and there is room: %v", kind)
+	}
+	if err := k.CheckLedger(); err != nil {
+		t.Error(err)
 	}
 }

@@ -50,10 +50,14 @@ type Host interface {
 	// HasLeft reports whether the task is known to have left system call nr, which it was in at
 	// some time before: it waits in another one now. False says nothing.
 	HasLeft(t *Task, nr uint64) bool
-	// Gone reports whether the task has given up its address space: it is ending. False says nothing.
+	// Gone reports whether the task has given up its address space, and nothing is left of that if it was
+	// the last: it is ending. False says nothing.
 	Gone(t *Task) bool
-	// EndedFiles returns the inodes that have ended since the last time, of those that are charged.
+	// EndedFiles returns the inodes that may have ended since the last time, of those that are charged:
+	// one that had several names is told of when the last reference by one of them goes.
 	EndedFiles() []FileID
+	// HasOpen reports whether the task has a descriptor of the file.
+	HasOpen(t *Task, id FileID) bool
 	// Image returns what the task's exec placed outside the list of mappings.
 	Image(t *Task) (Image, error)
 	// Changeable reports whether programs of the sandbox can change what is in the file, which is
@@ -103,6 +107,7 @@ type Kernel struct {
 	ownMapCount bool
 	hard        *limits.Rlimits // what no hard limit may be raised above; nil where there is nothing
 	raised      []Raised        // see TakeRaised
+	overdrawn   []Overdrawn     // see TakeOverdrawn
 	tasks       map[int]*Task
 	wake        []int // tasks whose wait is over; see TakeWakeups
 
@@ -111,6 +116,7 @@ type Kernel struct {
 	objects  map[*mm.File]*object // what is charged to it besides address spaces
 	segments map[int32]uint64     // and System V segments, by identifier; pages
 	files    map[FileID]*memoryFile
+	nameless []FileID // of these, files that may have ended, and were still in use
 
 	wx    wx.Mode
 	found []wx.Finding // see TakeFindings
@@ -170,6 +176,7 @@ type Task struct {
 	cloning     bool          // it is making another task, which is not there yet
 	handsDown   bool          // which will be watched, as its group was when that began
 	leaving     bool          // it is about to end
+	stretches   bool          // it is in an exec, under a higher RLIMIT_STACK than its stacks are charged by
 }
 
 // ThreadGroup is one process.
@@ -232,7 +239,10 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 	if flags&linux.CLONE_VM != 0 {
 		child.space = parent.space
 		child.space.users++
-		return child, nil
+		if flags&linux.CLONE_THREAD != 0 {
+			return child, nil
+		}
+		return child, k.inheritClamp(child)
 	}
 	child.space = &space{
 		mm: parent.space.mm.Fork(), users: 1,
@@ -245,6 +255,9 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 	}
 	child.space.stackMax = parent.space.stackMax
 	k.recount(child.space)
+	if err := k.inheritClamp(child); err != nil {
+		return nil, err
+	}
 	if parent.space.users > 1 || parent.space.dirty {
 		// Other threads' calls may have run before or after the copy was made: the child
 		// is stopped and alone in its address space, so its own list says which.
@@ -254,6 +267,15 @@ func (k *Kernel) Clone(parent *Task, childTID int, flags uint64) (*Task, error) 
 	}
 	k.note(child.space)
 	return child, nil
+}
+
+// inheritClamp has a new process have the RLIMIT_STACK that its parent is known to have: the kernel may
+// have copied the parent's before that was lowered.
+func (k *Kernel) inheritClamp(child *Task) error {
+	if g := child.Group; g.clamped {
+		return k.host.SetStackLimit(child, g.clamp)
+	}
+	return nil
 }
 
 // Exec gives the task the address space of its new image (begin_new_exec), which replaces the

@@ -38,8 +38,9 @@ type fakeHost struct {
 	gone        map[int]bool   // threads that have no address space any more
 	sysv        map[int32]SegmentInfo
 	ended       []FileID
-	otherIPC    bool         // the tasks are in an IPC namespace of their own
-	left        map[int]bool // threads that are known to wait in another call than their last decided one
+	open        map[int]FileID // a file that the thread has a descriptor of
+	otherIPC    bool           // the tasks are in an IPC namespace of their own
+	left        map[int]bool   // threads that are known to wait in another call than their last decided one
 }
 
 func (h *fakeHost) File(_ *Task, fd int32) (*mm.File, error) {
@@ -53,6 +54,8 @@ func (h *fakeHost) Changeable(_ *Task, f *mm.File) (bool, error) { return h.chan
 
 func (h *fakeHost) HasLeft(t *Task, _ uint64) bool { return h.left[t.TID] }
 func (h *fakeHost) Gone(t *Task) bool              { return h.gone[t.TID] }
+
+func (h *fakeHost) HasOpen(t *Task, id FileID) bool { return h.open[t.TID] == id }
 
 func (h *fakeHost) EndedFiles() []FileID {
 	ended := h.ended

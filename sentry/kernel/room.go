@@ -76,16 +76,56 @@ func (k *Kernel) boundStacks(t *Task) error {
 		return nil
 	}
 	max := k.stackBound(s, g.caller.Limits.Stack)
-	if now, room := s.mm.StackRoom(s.stackMax), s.mm.StackRoom(max); room > now {
-		if why, _ := k.commit(t, room-now); why != nil {
-			return k.setStackMax(s, s.stackMax)
-		}
-		s.cost += room - now
-	} else {
-		k.ledger.Uncharge(now - room)
-		s.cost -= now - room
+	more := s.mm.StackRoom(max) - min(s.mm.StackRoom(max), s.mm.StackRoom(s.stackMax))
+	if why, _ := k.commit(t, more); why != nil {
+		max, more = s.stackMax, 0
 	}
-	return k.setStackMax(s, max)
+	s.cost += more
+	if err := k.setStackMax(s, max); err != nil {
+		k.recount(s)
+		return err
+	}
+	// They may have grown by the room that they had, which is less now, and while the limit was higher.
+	return k.chargeStacks(t, nil)
+}
+
+// Overdrawn is a process that has to be killed: its stacks have grown by more than there is, while the
+// host had a higher RLIMIT_STACK than they are charged by.
+type Overdrawn struct {
+	TID int
+	Why *limits.Refusal
+}
+
+// TakeOverdrawn returns the processes that are to be killed since the last time.
+func (k *Kernel) TakeOverdrawn() []Overdrawn {
+	o := k.overdrawn
+	k.overdrawn = nil
+	return o
+}
+
+// chargeStacks takes over how far the stacks of t's address space have grown, and charges what they had no
+// room for. Where that is not to be had, nobody goes on with it; gone has left it.
+func (k *Kernel) chargeStacks(t, gone *Task) error {
+	s := t.space
+	if err := k.lookAtStacks(t); err != nil {
+		return err
+	}
+	if cost := k.costOf(s); cost > s.cost {
+		why, _ := k.commit(t, cost-s.cost)
+		if why == nil {
+			s.cost = cost
+			return nil
+		}
+		seen := make(map[*ThreadGroup]bool)
+		for _, o := range k.tasks {
+			if o.space == s && o != gone && !seen[o.Group] {
+				seen[o.Group] = true
+				k.overdrawn = append(k.overdrawn, Overdrawn{o.TID, why})
+			}
+		}
+	}
+	k.recount(s)
+	return nil
 }
 
 // stackBound returns the limit that a new image's stack begins with: the program's own, unless that is
@@ -151,17 +191,35 @@ func (k *Kernel) BeginExec(t *Task) (restored bool, err error) {
 	if !g.clamped || g.tasks > 1 {
 		return false, nil
 	}
-	g.clamped = false
+	g.clamped, t.stretches = false, true
 	return true, k.host.SetStackLimit(t, g.stackLimit)
 }
 
-// EndExec records that t's exec has returned, by whichever way.
+// EndExec records that t's exec has returned. If it has failed, the stack may have grown to where the
+// arguments were said to be.
 func (k *Kernel) EndExec(t *Task) error {
-	s, g := t.space, t.Group
-	if k.ledger == nil || g.clamped || s.vacated || g.caller.Limits.Stack <= s.stackMax {
+	if k.ledger == nil || !t.stretches || t.space.vacated {
 		return nil
 	}
-	return k.setStackMax(s, s.stackMax) // it has failed
+	t.stretches = false
+	if err := k.setStackMax(t.space, t.space.stackMax); err != nil {
+		return err
+	}
+	return k.chargeStacks(t, nil)
+}
+
+// endStretch is told that t has left its address space in an exec, or ended in one: while the kernel reads
+// the arguments, a stack grows to wherever they are said to be, and others may go on with it.
+func (k *Kernel) endStretch(t *Task) {
+	if !t.stretches {
+		return
+	}
+	t.stretches = false
+	for _, o := range k.tasks {
+		if o != t && o.space == t.space && k.chargeStacks(o, t) == nil {
+			return // any other is ending
+		}
+	}
 }
 
 // imageStackLimit returns the RLIMIT_STACK, in bytes, by which t's exec was made.

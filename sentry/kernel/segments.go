@@ -56,7 +56,33 @@ func (k *Kernel) chargeSegment(t *Task, id int32) {
 		return
 	}
 	info, ok := all[id]
-	if _, known := k.segments[id]; known || !ok || info.Creator != t.Group.TGID {
+	if !ok || info.Creator != t.Group.TGID {
+		return
+	}
+	k.addSegment(t, id, info)
+}
+
+// unfinishedSegment charges the segment that a shmget has made whose caller was killed before its end
+// was seen: a segment outlives its creator.
+func (k *Kernel) unfinishedSegment(t *Task) {
+	c := &t.call.call
+	if k.ledger == nil || t.space.pending != t || c.Nr != linux.SYS_SHMGET {
+		return
+	}
+	all, err := k.host.Segments(nil) // it was of our own namespace, and t has none any more
+	if err != nil {
+		return
+	}
+	for id, info := range all {
+		if info.Creator == t.Group.TGID && info.Size == c.Args[1] {
+			k.addSegment(t, id, info)
+		}
+	}
+}
+
+// addSegment charges a segment that t's shmget has made, if it is not charged yet.
+func (k *Kernel) addSegment(t *Task, id int32, info SegmentInfo) {
+	if _, known := k.segments[id]; known {
 		return
 	}
 	k.settle(t) // it was reserved for this

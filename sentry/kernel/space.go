@@ -154,12 +154,16 @@ func (k *Kernel) release(t *Task) {
 		s.dirty = true
 	}
 	s.land(t)
+	k.unfinishedSegment(t)
 	if s.pending == t {
 		s.pending = nil
 	}
 	k.settle(t)
 	if s.users--; s.users == 0 {
 		k.vacate(s)
+		t.stretches = false
+	} else {
+		k.endStretch(t)
 	}
 	if t.leaving {
 		s.leaving--

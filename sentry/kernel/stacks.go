@@ -57,8 +57,17 @@ func (k *Kernel) belowStack(t *Task, c *Call, res mm.Result) bool {
 	return false
 }
 
-// followStacks takes over how far stacks have grown.
+// followStacks takes over how far stacks have grown, and what they cost.
 func (k *Kernel) followStacks(t *Task) error {
+	if err := k.lookAtStacks(t); err != nil {
+		return err
+	}
+	k.recount(t.space)
+	return nil
+}
+
+// lookAtStacks takes over how far stacks have grown.
+func (k *Kernel) lookAtStacks(t *Task) error {
 	entries, err := k.maps(t)
 	if entries == nil {
 		return err
@@ -72,7 +81,6 @@ func (k *Kernel) followStacks(t *Task) error {
 			s.mm.ExpandStack(r.Start, e.Range.Start)
 		}
 	}
-	k.recount(s)
 	return nil
 }
 

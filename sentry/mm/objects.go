@@ -15,6 +15,16 @@ func (f *File) IsObject() bool {
 	return f.Kind == Ring
 }
 
+// Maps reports whether the file with this device and inode number is mapped.
+func (m *MemoryManager) Maps(dev, ino uint64) bool {
+	for seg := range m.vmas.All() {
+		if f := seg.Value.File; f != nil && f.Dev == dev && f.Ino == ino {
+			return true
+		}
+	}
+	return false
+}
+
 // Objects returns the objects of which shared mappings exist (see File.IsObject), and how many pages
 // each has: as many as it was made with, or as are mapped of it where that is not known.
 func (m *MemoryManager) Objects() map[*File]uint64 {

@@ -77,6 +77,11 @@ func Version() string {
 // instead of loaded: libseccomp-golang's filters always ask for TSYNC, which would put this
 // process's own threads under it.
 func (f Filter) Export() ([]byte, error) {
+	if spans, ok, err := f.table(); err != nil {
+		return nil, fmt.Errorf("seccomp: %w", err)
+	} else if ok {
+		return assemble(spans), nil
+	}
 	def, err := action(f.Default, f.DefaultErrno)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ func refusing(t *testing.T, nr uint64, errno unix.Errno) []byte {
 // makes.
 func TestFilters(t *testing.T) {
 	eachLink(t, func(t *testing.T) {
-		for _, limits := range [][]Rlimit{nil, {{unix.RLIMIT_STACK, 1 << 20, 1 << 20}}} {
+		for _, limits := range [][]Rlimit{nil, {{Resource: unix.RLIMIT_STACK, Cur: 1 << 20, Max: 1 << 20}}} {
 			cfg := shell(`mkdir /tmp/refused 2>/dev/null && exit 9; echo "$(umask 2>&1)"`)
 			cfg.Rlimits = limits
 			cfg.Filters = [][]byte{

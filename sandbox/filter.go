@@ -149,6 +149,6 @@ func countsMemory(p *policy.Policy) bool {
 
 // countsClones reports whether every clone has to be decided.
 func countsClones(p *policy.Policy) bool {
-	_, limited := p.Limits[policy.LimitProcs]
+	_, _, limited := p.Limit(policy.LimitProcs)
 	return limited || countsMemory(p)
 }

@@ -46,7 +46,7 @@ type Report struct {
 	DriftCount uint64               `json:"drift_count"`
 	Drift      []string             `json:"drift"` // the first of them
 
-	Confinement string `json:"confinement"` // what was enforced besides the memory manager
+	Confinement Confinement `json:"confinement"` // what was enforced besides the memory manager
 }
 
 // CallCount counts the decisions on one system call.
@@ -100,13 +100,12 @@ func recordOf(r *blame.Refusal) RefusalRecord {
 
 func newReport(c *Cmd) Report {
 	return Report{
-		Schema:      ReportSchema,
-		Program:     slices.Clone(c.argv()),
-		Calls:       make(map[string]CallCount),
-		Refusals:    []RefusalRecord{},
-		Ends:        []RefusalRecord{},
-		Drift:       []string{},
-		Confinement: "none (memory manager only)",
+		Schema:   ReportSchema,
+		Program:  slices.Clone(c.argv()),
+		Calls:    make(map[string]CallCount),
+		Refusals: []RefusalRecord{},
+		Ends:     []RefusalRecord{},
+		Drift:    []string{},
 	}
 }
 
@@ -185,5 +184,6 @@ func (r *Report) clone() *Report {
 	c.Refusals = slices.Clone(r.Refusals)
 	c.Ends = slices.Clone(r.Ends)
 	c.Drift = slices.Clone(r.Drift)
+	c.Confinement = r.Confinement.cloneOf()
 	return &c
 }

@@ -34,6 +34,7 @@ type supervisor struct {
 	machine *machine
 	report  Report
 	ends    ends
+	late    bool         // the time was up
 	hidden  map[int]bool // processes that cannot be looked at
 	failed  error
 
@@ -80,7 +81,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	if n, ok := c.Policy.Limits[policy.LimitMapCount]; ok {
 		s.k.SetMapCount(n)
 	}
-	if n, ok := c.Policy.Limits[policy.LimitProcs]; ok {
+	if n, _, ok := c.Policy.Limit(policy.LimitProcs); ok {
 		s.k.SetTasks(n)
 	}
 	if ledger, err := ledgerFor(&c.Policy); err != nil {
@@ -481,6 +482,9 @@ func (s *supervisor) finish(status unix.WaitStatus, err error) {
 		s.failed = &Error{Op: "accounts at the end", Err: err}
 	}
 	s.report.finish(status, s.k, &s.ends, s.failed)
+	if s.late && s.failed == nil {
+		s.report.Cause, s.report.EndedBy = CauseTimeout, nil
+	}
 	s.machine.inodes.close()
 	for _, x := range s.watching.suspect {
 		unix.Close(x.fd)

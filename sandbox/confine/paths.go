@@ -6,16 +6,53 @@ package confine
 import (
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // System is a machine's file hierarchy.
 type System struct {
 	Root string // the directory that it begins at, "/" but in tests
-	// Homes are home directories, which no grant of the system's own covers.
-	Homes []string
+	Home string // the user's home directory; "" when there is none
+	// Hidden are directories that no grant of the system's own covers.
+	Hidden []string
+}
+
+// This returns the hierarchy of this machine as the user of this process sees it. What HOME says is hidden
+// as well, but it is not a home: programs are given a HOME of their own by their tests, for one.
+func This() *System {
+	s := &System{Root: "/"}
+	if u, err := user.Current(); err == nil {
+		s.Home = resolve(u.HomeDir)
+	}
+	for _, dir := range []string{s.Home, resolve(os.Getenv("HOME"))} {
+		// A user of the system's may have a home such as /bin.
+		if info, err := os.Stat(dir); err == nil && dir != "/" && (!ownedByRoot(info) || os.Getuid() == 0) &&
+			!slices.Contains(shared, dir) && !slices.Contains(s.Hidden, dir) {
+			s.Hidden = append(s.Hidden, dir)
+		}
+	}
+	return s
+}
+
+// resolve returns an absolute path without symbolic links, "" when there is none.
+func resolve(path string) string {
+	if !filepath.IsAbs(path) {
+		return ""
+	}
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+func ownedByRoot(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Uid == 0
 }
 
 // Programs are where programs, their libraries and their data are.
@@ -74,16 +111,16 @@ func (s *System) Grants(net bool) []Grant {
 
 func (s *System) path(p string) string { return filepath.Join(s.Root, p) }
 
-// without grants a directory, leaving out the homes that are in it.
+// without grants a directory, leaving out what is hidden in it.
 func (s *System) without(dir string, access Access) []Grant {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil
 	}
-	if !slices.ContainsFunc(s.Homes, func(home string) bool { return within(home, dir) }) {
+	if !slices.ContainsFunc(s.Hidden, func(home string) bool { return within(home, dir) }) {
 		return []Grant{{dir, access}}
 	}
-	if slices.Contains(s.Homes, dir) {
+	if slices.Contains(s.Hidden, dir) {
 		return nil
 	}
 	list := []Grant{{dir, List}}
@@ -152,9 +189,9 @@ type Why string
 
 // Reasons.
 const (
-	HomeItself Why = "it is a home directory"
-	HomeBelow  Why = "home directories are in it"
-	SystemsOwn Why = "it is the system's"
+	HomeItself Why = "a home directory"
+	HomeBelow  Why = "above the home directory"
+	SystemsOwn Why = "one of the system's directories"
 )
 
 // never are hierarchies that are not given because a program was started somewhere in them, and shared those
@@ -166,15 +203,15 @@ var (
 )
 
 // Working decides whether a program gets the directory that it is started in, which is clean and without
-// symbolic links: "" when it does. Started in the home directory it would get all that is kept from it.
+// symbolic links: "" when it does. Started in the home directory it would get all that
+// is to be kept from it.
 func (s *System) Working(dir string) Why {
-	for _, home := range s.Homes {
-		if home == dir {
-			return HomeItself
-		}
-		if within(home, dir) {
-			return HomeBelow
-		}
+	switch {
+	case s.Home == "":
+	case s.Home == dir:
+		return HomeItself
+	case within(s.Home, dir):
+		return HomeBelow
 	}
 	for _, d := range never {
 		if within(dir, s.path(d)) {

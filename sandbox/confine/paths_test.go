@@ -61,7 +61,7 @@ func TestGrants(t *testing.T) {
 		{"home/", "755"}, {"home/user/", "755"}, {"root/", "700"}, {"var/", "755"}, {"tmp/", "755"},
 		{"run/", "755"}, {"run/systemd/", "755"}, {"run/systemd/resolve/", "755"},
 	}...)
-	s := System{Root: root, Homes: []string{filepath.Join(root, "home/user")}}
+	s := System{Root: root, Hidden: []string{filepath.Join(root, "home/user")}}
 	for _, net := range []bool{false, true} {
 		grants := s.Grants(net)
 		for path, want := range map[string]Access{
@@ -90,7 +90,7 @@ func TestGrantsHome(t *testing.T) {
 		{"usr/", "755"}, {"usr/lib/", "755"}, {"usr/people/", "755"}, {"usr/people/me/", "755"}, {"usr/people/file", "644"},
 		{"opt/", "755"}, {"opt/app/", "755"}, {"opt/app/bin/", "755"},
 	}...)
-	s := System{Root: root, Homes: []string{filepath.Join(root, "usr/people/me"), filepath.Join(root, "opt/app")}}
+	s := System{Root: root, Hidden: []string{filepath.Join(root, "usr/people/me"), filepath.Join(root, "opt/app")}}
 	grants := s.Grants(false)
 	for path, want := range map[string]Access{
 		"/usr/lib/x": Read | Execute | List, "/usr/people/me/secret": List, "/usr/people/file": Read | Execute | List,
@@ -103,10 +103,10 @@ func TestGrantsHome(t *testing.T) {
 }
 
 func TestWorking(t *testing.T) {
-	s := System{Root: "/", Homes: []string{"/home/me", "/data/people/me"}}
+	s := System{Root: "/", Home: "/home/me", Hidden: []string{"/elsewhere"}}
 	for dir, want := range map[string]Why{
 		"/": HomeBelow, "/home/me": HomeItself, "/home": HomeBelow, "/home/me/project": "", "/home/other": HomeItself,
-		"/home/other/project": "", "/data": HomeBelow, "/data/people/me": HomeItself, "/data/people/mes": "",
+		"/home/other/project": "", "/elsewhere": "",
 		"/etc": SystemsOwn, "/etc/nginx": SystemsOwn, "/proc/self": SystemsOwn, "/sys": SystemsOwn, "/dev/shm": SystemsOwn,
 		"/run/user/1000": SystemsOwn, "/usr": SystemsOwn, "/usr/bin": SystemsOwn, "/usr/src/app": "", "/opt": SystemsOwn, "/opt/x": "",
 		"/var": SystemsOwn, "/var/www": "", "/tmp": "", "/tmp/x": "", "/root": SystemsOwn, "/srv/x": "", "/app": "",

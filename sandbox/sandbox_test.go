@@ -360,7 +360,6 @@ func TestNotBuilt(t *testing.T) {
 	for name, p := range map[string]policy.Policy{
 		"limits":    {Limits: map[string]uint64{"rss": 1 << 30}},
 		"W^X":       {WX: policy.WXDeny},
-		"paths":     {ReadOnly: []string{"/"}},
 		"injection": {Inject: []string{"mmap:error=ENOMEM"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,9 +15,17 @@ type Temp struct {
 	dir  *os.File
 }
 
-// NewTemp makes a directory that nobody else may enter, in os.TempDir.
+// NewTemp makes a directory that nobody else may enter, in os.TempDir, or else where there is one for all.
 func NewTemp() (*Temp, error) {
 	path, err := os.MkdirTemp("", "runsbx-") // mode 0700
+	for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
+		if err == nil {
+			break
+		}
+		if other, oerr := os.MkdirTemp(dir, "runsbx-"); oerr == nil {
+			path, err = other, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

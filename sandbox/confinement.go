@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -65,6 +64,8 @@ type confinement struct {
 	ruleset *confine.Ruleset
 	temp    *confine.Temp
 	filters [][]byte
+	grants  []confine.Grant // with paths as they are in /proc/PID/fd, nearly all
+	own     []confine.Grant // of these, what the program may do with as it likes
 	report  Confinement
 }
 
@@ -123,7 +124,7 @@ func (x *confinement) grant(c *Cmd, files []*os.File) error {
 	const readOnly, readWrite = confine.Read | confine.Execute, confine.Read | confine.Execute | confine.Write | confine.Device
 	system := confine.This()
 	grants := append(system.Grants(c.Policy.Net), streams(files)...)
-	grants = append(grants, confine.Grant{Path: x.temp.Path, Access: readWrite})
+	x.own = append(x.own, confine.Grant{Path: x.temp.Path, Access: readWrite})
 	wd, err := filepath.Abs(c.Dir)
 	if err == nil {
 		wd, err = filepath.EvalSymlinks(wd)
@@ -133,13 +134,14 @@ func (x *confinement) grant(c *Cmd, files []*os.File) error {
 	} else if why := system.Working(wd); why != "" {
 		x.report.Withheld = fmt.Sprintf("%q is %s", wd, why)
 	} else {
-		grants = append(grants, confine.Grant{Path: wd, Access: readWrite})
+		x.own = append(x.own, confine.Grant{Path: wd, Access: readWrite})
 		x.report.ReadWrite = append(x.report.ReadWrite, wd)
 	}
-	grants = append(grants, confine.Program(c.Path, wd)...)
+	grants = append(append(grants, x.own...), confine.Program(c.Path, wd)...)
 	if err := x.ruleset.AddAll(grants); err != nil {
 		return err
 	}
+	x.grants = grants
 	for _, asked := range []struct {
 		paths  []string
 		access confine.Access
@@ -154,7 +156,16 @@ func (x *confinement) grant(c *Cmd, files []*os.File) error {
 				return err
 			}
 			*asked.list = append(*asked.list, path)
-			if real, err := filepath.EvalSymlinks(path); err == nil && (wd == real || strings.HasPrefix(wd, strings.TrimSuffix(real, "/")+"/")) {
+			real, err := filepath.EvalSymlinks(path)
+			if err != nil {
+				return err
+			}
+			given := confine.Grant{Path: real, Access: asked.access}
+			x.grants = append(x.grants, given)
+			if given.Access&confine.Write != 0 {
+				x.own = append(x.own, given)
+			}
+			if given.Covers(wd) {
 				x.report.Withheld = ""
 			}
 		}

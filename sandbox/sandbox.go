@@ -167,7 +167,7 @@ func (c *Cmd) Start() error {
 		c.closeAll()
 		return &Error{Op: "confinement", Err: err}
 	}
-	c.confined = confined
+	c.confined, sup.confined = confined, confined
 	if c.Explain != nil {
 		sup.notices.start(c.Explain)
 	}

@@ -38,7 +38,8 @@ type supervisor struct {
 	hidden  map[int]bool // processes that cannot be looked at
 	failed  error
 
-	notices  notices // has a lock of its own
+	confined *confinement // does not change; nil for a program that is not
+	notices  notices      // has a lock of its own
 	watching watching
 	proofs   []int  // threads to be proved to have left their calls
 	copied   []byte // what is being written for the program
@@ -121,6 +122,9 @@ func (s *supervisor) fail(op string, tid int, err error) {
 
 // SyscallEnter implements ptrace.Handler.
 func (s *supervisor) SyscallEnter(tid int, call *ptrace.Syscall) ptrace.Action {
+	if action, ok := s.confined.makeFileCall(tid, call); ok {
+		return action
+	}
 	s.mu.Lock()
 	action, prove := s.enter(tid, call)
 	s.unlock(prove)

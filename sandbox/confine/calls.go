@@ -47,6 +47,9 @@ var refusedCalls = []refusal{
 	{"files without their paths, by which Landlock tells them", linux.EPERM, []uint64{
 		linux.SYS_OPEN_BY_HANDLE_AT,
 	}},
+	{"newer forms of calls that the supervisor makes itself, since Landlock does not look at them", linux.ENOSYS, []uint64{
+		linux.SYS_SETXATTRAT, linux.SYS_REMOVEXATTRAT, linux.SYS_FILE_SETATTR,
+	}},
 	{"mounts: paths would mean something else", linux.EPERM, []uint64{
 		linux.SYS_MOUNT, linux.SYS_UMOUNT2, linux.SYS_PIVOT_ROOT, linux.SYS_FSOPEN, linux.SYS_FSCONFIG, linux.SYS_FSMOUNT,
 		linux.SYS_FSPICK, linux.SYS_OPEN_TREE, linux.SYS_OPEN_TREE_ATTR, linux.SYS_MOVE_MOUNT, linux.SYS_MOUNT_SETATTR,
@@ -119,6 +122,12 @@ func arguments(net bool) seccomp.Filter {
 	const tioclinux = 0x541c
 	refuse(linux.SYS_IOCTL, linux.EPERM, is(1, unix.TIOCSTI))
 	refuse(linux.SYS_IOCTL, linux.EPERM, is(1, tioclinux))
+	// What changes a file or its directory though it is open for reading alone: attributes (FS_IOC_SETFLAGS and
+	// all others of its kind, FS_IOC_FSSETXATTR), and all of btrfs. Many file systems have none of these.
+	const direction, kind, toKernel = 0xc0000000, 0xff00, 0x40000000
+	refuse(linux.SYS_IOCTL, linux.EOPNOTSUPP, bits(1, direction|kind, toKernel|'f'<<8))
+	refuse(linux.SYS_IOCTL, linux.EOPNOTSUPP, bits(1, direction|kind, toKernel|'X'<<8))
+	refuse(linux.SYS_IOCTL, linux.EOPNOTSUPP, bits(1, kind, 0x94<<8))
 	// The kernel gives a task one listener, and has given ours; this is the same once more.
 	refuse(linux.SYS_SECCOMP, linux.EBUSY, is(0, unix.SECCOMP_SET_MODE_FILTER),
 		bits(1, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER))

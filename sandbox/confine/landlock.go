@@ -31,6 +31,9 @@ type Grant struct {
 	Access Access
 }
 
+// Covers reports whether a path is the grant's or below it. Both are clean and without symbolic links.
+func (g Grant) Covers(path string) bool { return within(path, g.Path) }
+
 // Rights of Landlock, by the ABI that has them (linux/landlock.h). Devices are never made.
 const (
 	rightsRead  = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR

@@ -12,6 +12,17 @@ import (
 type Rlimit struct {
 	Resource int // RLIMIT_...
 	Cur, Max uint64
+	// AtMost has the process keep what it has where that is less.
+	AtMost bool
+}
+
+// shapes reports whether execve lays out an image by the limit, or charges it.
+func (l *Rlimit) shapes() bool {
+	switch l.Resource {
+	case unix.RLIMIT_CORE, unix.RLIMIT_FSIZE, unix.RLIMIT_NOFILE:
+		return false
+	}
+	return true
 }
 
 // RlimitError says that the program can be executed without Config.Rlimits, but not under them.
@@ -34,8 +45,8 @@ func (e *RlimitError) Error() string {
 // Unwrap returns the errno.
 func (e *RlimitError) Unwrap() error { return e.Err }
 
-// relimit has the stopped process set the limits and execute the program again, which lays its new
-// image out by them. Until then nothing but the kernel has used the first image.
+// relimit has the stopped process set the limits. If its image depends on them, it executes the program
+// again, which lays its new image out by them. Until then nothing but the kernel has used the first image.
 //
 // They can be set nowhere else. Before the fork they would be ours, and a Go program does not live
 // with them; between fork and exec nothing of ours runs that could set them; and when they are set
@@ -46,6 +57,17 @@ func (t *Tracer) relimit(cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	var shaping []Rlimit
+	for _, l := range cfg.Rlimits {
+		if l.shapes() {
+			shaping = append(shaping, l)
+		} else if err := setRlimit(t.pid, l); err != nil {
+			return err
+		}
+	}
+	if len(shaping) == 0 {
+		return nil
+	}
 	env := cfg.environ()
 	size := (blockSize(cfg.Path, cfg.Args, env) + 4095) &^ 4095
 	// The image that it is in goes with all its memory: nothing is given back.
@@ -54,7 +76,7 @@ func (t *Tracer) relimit(cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	for _, l := range cfg.Rlimits {
+	for _, l := range shaping {
 		if err := in.setRlimit(at, l); err != nil {
 			return err
 		}
@@ -83,8 +105,25 @@ func (t *Tracer) relimit(cfg *Config) error {
 	return refused
 }
 
-// setRlimit sets one limit, using the memory at addr. The process may set its own; those of one with
-// other credentials than ours, only we may raise.
+// setRlimit sets one limit of a process, or lowers it.
+func setRlimit(pid int, l Rlimit) error {
+	op := fmt.Sprintf("prlimit64(%d)", l.Resource)
+	to := unix.Rlimit{Cur: l.Cur, Max: l.Max}
+	if l.AtMost {
+		var has unix.Rlimit
+		if err := unix.Prlimit(pid, l.Resource, nil, &has); err != nil {
+			return &Error{Op: op, TID: pid, Err: err}
+		}
+		to.Cur, to.Max = min(to.Cur, has.Cur), min(to.Max, has.Max)
+	}
+	if err := unix.Prlimit(pid, l.Resource, &to, nil); err != nil {
+		return &Error{Op: op, TID: pid, Err: err}
+	}
+	return nil
+}
+
+// setRlimit has the process set one of its limits, using the memory at addr. Those of one with other
+// credentials than ours, only we may raise, if anybody.
 func (in *injector) setRlimit(addr uint64, l Rlimit) error {
 	b := binary.NativeEndian.AppendUint64(nil, l.Cur)
 	b = binary.NativeEndian.AppendUint64(b, l.Max)
@@ -92,7 +131,7 @@ func (in *injector) setRlimit(addr uint64, l Rlimit) error {
 		return err
 	}
 	_, err := in.call(fmt.Sprintf("prlimit64(%d)", l.Resource), unix.SYS_PRLIMIT64, 0, uint64(l.Resource), addr, 0)
-	if err != nil && unix.Prlimit(in.pid, l.Resource, &unix.Rlimit{Cur: l.Cur, Max: l.Max}, nil) == nil {
+	if err != nil && setRlimit(in.pid, l) == nil {
 		return nil
 	}
 	return err

@@ -2,6 +2,7 @@ package ptrace
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 // TestRlimits: the program is executed under its limits, with the same registers, arguments and
 // environment as without.
 func TestRlimits(t *testing.T) {
-	stack := []Rlimit{{unix.RLIMIT_STACK, 1 << 20, 1 << 20}, {unix.RLIMIT_AS, 1 << 30, 1 << 30}}
+	stack := []Rlimit{{Resource: unix.RLIMIT_STACK, Cur: 1 << 20, Max: 1 << 20}, {Resource: unix.RLIMIT_AS, Cur: 1 << 30, Max: 1 << 30}}
 	eachLink(t, func(t *testing.T) {
 		cfg := shell(`echo "$0|$1|$2|$X|$EMPTY|"; ulimit -s; ulimit -Hv`)
 		cfg.Args = append(cfg.Args, "name", "", "two\nlines")
@@ -35,11 +36,11 @@ func TestRlimitsTooLow(t *testing.T) {
 		err  error
 		ends bool
 	}{
-		{"address space", Config{Path: "/bin/true", Rlimits: []Rlimit{{unix.RLIMIT_AS, 64 << 10, 64 << 10}}}, nil, true},
+		{"address space", Config{Path: "/bin/true", Rlimits: []Rlimit{{Resource: unix.RLIMIT_AS, Cur: 64 << 10, Max: 64 << 10}}}, nil, true},
 		// The kernel shifts the stack at random. With this nearly a page is taken in any case.
-		{"stack", Config{Path: "/bin/true", Env: []string{"X=" + strings.Repeat("x", 3800)}, Rlimits: []Rlimit{{unix.RLIMIT_STACK, 4096, 4096}}}, nil, true},
+		{"stack", Config{Path: "/bin/true", Env: []string{"X=" + strings.Repeat("x", 3800)}, Rlimits: []Rlimit{{Resource: unix.RLIMIT_STACK, Cur: 4096, Max: 4096}}}, nil, true},
 		{"arguments", Config{Path: "/bin/true", Args: []string{"true", strings.Repeat("x", 100_000), strings.Repeat("x", 100_000)},
-			Rlimits: []Rlimit{{unix.RLIMIT_STACK, 128 << 10, 128 << 10}}}, unix.E2BIG, false},
+			Rlimits: []Rlimit{{Resource: unix.RLIMIT_STACK, Cur: 128 << 10, Max: 128 << 10}}}, unix.E2BIG, false},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			loaded := 0
@@ -61,7 +62,7 @@ func TestRlimitsTooLow(t *testing.T) {
 			}
 		})
 	}
-	_, err := Start(Config{Path: "/no/such/program", Rlimits: []Rlimit{{unix.RLIMIT_AS, 4096, 4096}}, Handler: &counter{}, Filter: filter(t)})
+	_, err := Start(Config{Path: "/no/such/program", Rlimits: []Rlimit{{Resource: unix.RLIMIT_AS, Cur: 4096, Max: 4096}}, Handler: &counter{}, Filter: filter(t)})
 	var ee *ExecError
 	if !errors.As(err, &ee) || !errors.Is(err, unix.ENOENT) {
 		t.Errorf("got %v", err)
@@ -71,8 +72,23 @@ func TestRlimitsTooLow(t *testing.T) {
 	if err != veto {
 		t.Errorf("got %v", err)
 	}
-	_, err = Start(Config{Path: "/bin/true", Rlimits: []Rlimit{{99, 1, 1}}, Handler: &counter{}, Filter: filter(t)})
+	_, err = Start(Config{Path: "/bin/true", Rlimits: []Rlimit{{Resource: 99, Cur: 1, Max: 1}}, Handler: &counter{}, Filter: filter(t)})
 	if !errors.Is(err, unix.EINVAL) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestRlimitsKept: limits that no image depends on need no other exec, and those that only lower do not raise.
+func TestRlimitsKept(t *testing.T) {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		t.Fatal(err)
+	}
+	cfg := shell(`ulimit -c; ulimit -Hn; ulimit -f`)
+	cfg.Rlimits = []Rlimit{
+		{Resource: unix.RLIMIT_CORE, Cur: 0, Max: 0, AtMost: true},
+		{Resource: unix.RLIMIT_NOFILE, Cur: files.Max + 1, Max: files.Max + 1, AtMost: true},
+		{Resource: unix.RLIMIT_FSIZE, Cur: 512 * 100, Max: 512 * 200},
+	}
+	wantOut(t, run(t, cfg.with(&counter{})), fmt.Sprintf("0\n%d\n100\n", files.Max), 0)
 }

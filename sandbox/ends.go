@@ -29,6 +29,7 @@ const (
 	CauseLimit    = blame.Limit
 	CausePolicy   = blame.Policy
 	CauseInjected = blame.Injected
+	CauseTimeout  = blame.Timeout
 	CauseRunsbx   = blame.Runsbx
 )
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/runsbx/runsbx/sandbox/policy"
 )
@@ -76,6 +77,12 @@ func (e *LimitError) Error() string {
 
 // Unwrap returns the cause.
 func (e *LimitError) Unwrap() error { return e.Err }
+
+// TimeoutError says that the tree was killed since its time was up.
+type TimeoutError struct{ After time.Duration }
+
+// Error returns one line.
+func (e *TimeoutError) Error() string { return fmt.Sprintf("killed after %v (timeout)", e.After) }
 
 // ExitError says that the program's first process ended with a status other than 0, or by a
 // signal.

@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/runsbx/runsbx/ptrace/seccomp"
@@ -37,7 +39,9 @@ var notified = [...]uint64{
 var notifiedByArgument = [...]uint64{linux.SYS_MADVISE, linux.SYS_PERSONALITY, linux.SYS_PRCTL}
 
 // neverInterrupted returns the notified calls, none of which a signal interrupts natively.
-func neverInterrupted() []uint64 { return append(notified[:], notifiedByArgument[:]...) }
+func neverInterrupted() []uint64 {
+	return slices.Concat(notified[:], notifiedByArgument[:], fileCalls[:])
+}
 
 // stopped calls are decided at a ptrace stop, and their outcome is observed.
 var stopped = [...]uint64{
@@ -85,6 +89,11 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 	}
 	for _, nr := range stopped {
 		add(nr, seccomp.Trace, 0)
+	}
+	if !p.Unconfined {
+		for _, nr := range fileCalls {
+			add(nr, seccomp.Notify, 0)
+		}
 	}
 	for _, r := range refused {
 		add(r.nr, seccomp.Errno, r.errno)
@@ -153,6 +162,6 @@ func countsMemory(p *policy.Policy) bool {
 
 // countsClones reports whether every clone has to be decided.
 func countsClones(p *policy.Policy) bool {
-	_, limited := p.Limits[policy.LimitProcs]
+	_, _, limited := p.Limit(policy.LimitProcs)
 	return limited || countsMemory(p)
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runsbx/runsbx/ptrace/seccomp"
+	"github.com/runsbx/runsbx/sandbox/confine"
 )
 
 // Host says what a machine offers to a sandbox.
@@ -86,7 +87,7 @@ func Probe() (*Host, error) {
 	h.THP = chosen("/sys/kernel/mm/transparent_hugepage/enabled")
 	h.Cgroup = cgroupKind()
 	h.UserNS = userNamespaces(len(h.Capabilities) > 0)
-	h.Landlock = landlockABI()
+	h.Landlock = confine.ABI()
 	h.Seccomp = probeSeccomp()
 	h.Ptrace, h.Personality = probeChild()
 	return h, nil
@@ -120,13 +121,10 @@ func (h *Host) NotEnforced() []string {
 		list = append(list, "--aslr off and --aslr seed=N: personality(ADDR_NO_RANDOMIZE) is not permitted")
 	}
 	if h.Landlock == 0 {
-		list = append(list, "file confinement: no Landlock")
+		return append(list, "confinement: "+errNoLandlock.Error())
 	}
-	if h.Landlock < 4 {
-		list = append(list, "network confinement: Landlock ABI 4 or later is needed")
-	}
-	if h.Landlock < 6 {
-		list = append(list, "keeping the program from signalling its supervisor: Landlock ABI 6 or later is needed")
+	for _, what := range notEnforcedBy(h.Landlock) {
+		list = append(list, "confinement: "+what)
 	}
 	return list
 }
@@ -141,12 +139,6 @@ func statusField(status, name string) string {
 	return strings.TrimSpace(line)
 }
 
-// capabilityNames are the capabilities that decide memory calls or what a sandbox can do.
-var capabilityNames = map[int]string{
-	capIPCLock: "ipc_lock", capSysRawIO: "sys_rawio", capSysPtrace: "sys_ptrace", capSysAdmin: "sys_admin",
-	capSysNice: "sys_nice", capSysResource: "sys_resource",
-}
-
 const capSysPtrace = 19
 
 func capabilities(hex string) []string {
@@ -159,11 +151,7 @@ func capabilities(hex string) []string {
 		if mask>>c&1 == 0 {
 			continue
 		}
-		name := capabilityNames[c]
-		if name == "" {
-			name = strconv.Itoa(c)
-		}
-		list = append(list, name)
+		list = append(list, capabilityName(c))
 	}
 	return list
 }
@@ -194,15 +182,6 @@ func userNamespaces(privileged bool) bool {
 	}
 	n, err := sysctl("kernel/apparmor_restrict_unprivileged_userns")
 	return err != nil || n == 0
-}
-
-func landlockABI() int {
-	const createRulesetVersion = 1
-	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, createRulesetVersion)
-	if errno != 0 {
-		return 0
-	}
-	return int(abi)
 }
 
 // probeSeccomp asks seccomp(2) what it knows. No filter is loaded into this process.

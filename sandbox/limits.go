@@ -24,15 +24,16 @@ import (
 var rlimits = map[string]int{
 	policy.LimitAS: unix.RLIMIT_AS, policy.LimitData: unix.RLIMIT_DATA,
 	policy.LimitStack: unix.RLIMIT_STACK, policy.LimitMemLock: unix.RLIMIT_MEMLOCK,
+	policy.LimitFileSize: unix.RLIMIT_FSIZE, policy.LimitCore: unix.RLIMIT_CORE, policy.LimitOpenFiles: unix.RLIMIT_NOFILE,
 }
 
 // rlimitsOf returns the limits of the policy that the program is to be started with: soft and hard, so
 // that it cannot raise them.
 func rlimitsOf(p *policy.Policy) []ptrace.Rlimit {
 	var l []ptrace.Rlimit
-	for _, name := range slices.Sorted(maps.Keys(p.Limits)) {
-		if resource, ok := rlimits[name]; ok {
-			l = append(l, ptrace.Rlimit{Resource: resource, Cur: p.Limits[name], Max: p.Limits[name]})
+	for _, name := range slices.Sorted(maps.Keys(rlimits)) {
+		if v, byDefault, limited := p.Limit(name); limited {
+			l = append(l, ptrace.Rlimit{Resource: rlimits[name], Cur: v, Max: v, AtMost: byDefault})
 		}
 	}
 	return l

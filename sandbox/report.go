@@ -52,7 +52,7 @@ type Report struct {
 	WXCount uint64     `json:"wx_count"`
 	WX      []WXRecord `json:"wx"`
 
-	Confinement string `json:"confinement"` // what was enforced besides the memory manager
+	Confinement Confinement `json:"confinement"` // what was enforced besides the memory manager
 }
 
 // CallCount counts the decisions on one system call.
@@ -140,14 +140,13 @@ func recordOf(r *blame.Refusal) RefusalRecord {
 
 func newReport(c *Cmd) Report {
 	return Report{
-		Schema:      ReportSchema,
-		Program:     slices.Clone(c.argv()),
-		Calls:       make(map[string]CallCount),
-		Refusals:    []RefusalRecord{},
-		Ends:        []RefusalRecord{},
-		Drift:       []string{},
-		WX:          []WXRecord{},
-		Confinement: "none (memory manager only)",
+		Schema:   ReportSchema,
+		Program:  slices.Clone(c.argv()),
+		Calls:    make(map[string]CallCount),
+		Refusals: []RefusalRecord{},
+		Ends:     []RefusalRecord{},
+		Drift:    []string{},
+		WX:       []WXRecord{},
 	}
 }
 
@@ -227,5 +226,6 @@ func (r *Report) clone() *Report {
 	c.Ends = slices.Clone(r.Ends)
 	c.Drift = slices.Clone(r.Drift)
 	c.WX = slices.Clone(r.WX)
+	c.Confinement = r.Confinement.cloneOf()
 	return &c
 }

@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -52,7 +53,7 @@ type Cmd struct {
 	// are the sandbox's own.
 	SysProcAttr *syscall.SysProcAttr
 
-	// Policy says what the sandbox does. The zero value services memory and limits nothing.
+	// Policy says what the sandbox does. The zero value confines the program.
 	Policy policy.Policy
 	// Trace receives every decision as a line of JSON; nil means none.
 	Trace io.Writer
@@ -87,6 +88,8 @@ type Cmd struct {
 	done      chan struct{}
 	watchDone sync.WaitGroup
 	ctxErr    error
+	confined  *confinement // nil: it is not
+	timer     *time.Timer  // of Policy.Timeout
 }
 
 // Command returns the Cmd that runs the named program with the given arguments. A name without a
@@ -150,12 +153,6 @@ func (c *Cmd) Start() error {
 		return err
 	}
 	rules := filterFor(&c.Policy)
-	if c.Policy.WX != policy.WXAllow {
-		if sup.machine.code, err = newCode(&c.Policy, c.programPath(), files); err != nil {
-			c.closeAll()
-			return &Error{Op: "W^X", Err: err}
-		}
-	}
 	if sup.k.Counts() && inheritsMemory(sup.machine, files) {
 		sup.watching.inherit = true
 		rules.Rules = append(rules.Rules, growthFilter().Rules...)
@@ -164,6 +161,18 @@ func (c *Cmd) Start() error {
 	if err != nil {
 		c.closeAll()
 		return &Error{Op: "seccomp filter", Err: err}
+	}
+	confined, err := c.confine(files)
+	if err != nil {
+		c.closeAll()
+		return &Error{Op: "confinement", Err: err}
+	}
+	c.confined, sup.confined = confined, confined
+	if c.Policy.WX != policy.WXAllow {
+		if sup.machine.code, err = newCode(c, files); err != nil {
+			c.closeAll()
+			return &Error{Op: "W^X", Err: err}
+		}
 	}
 	if c.Explain != nil {
 		sup.notices.start(c.Explain)
@@ -177,7 +186,7 @@ func (c *Cmd) Start() error {
 	if len(c.Policy.Limits) == 0 {
 		loaded = nil
 	}
-	tracer, err := ptrace.Start(ptrace.Config{
+	cfg := ptrace.Config{
 		Path: c.Path, Args: c.argv(), Env: c.environ(), Dir: c.Dir, Files: files,
 		SysProcAttr: c.SysProcAttr,
 		Filter:      filter,
@@ -187,10 +196,17 @@ func (c *Cmd) Start() error {
 
 		SetPersonality: set, ClearPersonality: clear,
 		Rlimits: rlimitsOf(&c.Policy), Loaded: loaded,
-	})
+	}
+	confined.configure(&cfg)
+	tracer, err := ptrace.Start(cfg)
+	confined.started()
+	sup.confinedBy(confined)
 	if err != nil {
 		c.closeAll()
 		sup.notices.close()
+		if err := confined.end(); err != nil {
+			sup.log.Warn("temporary directory", "error", err)
+		}
 		var re *ptrace.RlimitError
 		if errors.As(err, &re) {
 			err = image.limitError(c, re)
@@ -225,6 +241,12 @@ func (c *Cmd) Start() error {
 		go func() { c.copyErrs <- f() }()
 	}
 	c.done = make(chan struct{})
+	if after := c.Policy.Timeout; after > 0 {
+		c.timer = time.AfterFunc(after, func() {
+			sup.timeUp()
+			tracer.Kill()
+		})
+	}
 	if c.ctx != nil && c.ctx.Done() != nil {
 		c.watchDone.Add(1)
 		go c.watchContext()
@@ -246,7 +268,8 @@ func (c *Cmd) watchContext() {
 
 // Wait waits until every process of the tree has ended and the standard streams are copied.
 // The error is nil when the first process exited with status 0, an *ExitError when it ended
-// otherwise, and an *Error when the sandbox itself failed, in which case the tree was killed.
+// otherwise, a *TimeoutError when the tree was killed since its time was up, and an *Error when the sandbox
+// itself failed, in which case the tree was killed.
 func (c *Cmd) Wait() error {
 	if c.tracer == nil {
 		return &Error{Op: "wait", Err: errors.New("not started")}
@@ -256,13 +279,22 @@ func (c *Cmd) Wait() error {
 	}
 	c.waited = true
 	status, err := c.tracer.Wait()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	close(c.done)
 	c.watchDone.Wait()
 	copyErr := c.awaitCopies()
 	c.sup.notices.close()
+	if endErr := c.confined.end(); err == nil && endErr != nil {
+		err = fmt.Errorf("temporary directory: %w", endErr)
+	}
 	c.sup.finish(status, err)
 	if own := c.sup.failure(); own != nil {
 		return own
+	}
+	if c.sup.timedOut() {
+		return &TimeoutError{After: c.Policy.Timeout}
 	}
 	if c.ctxErr != nil {
 		return c.ctxErr

@@ -359,7 +359,6 @@ func TestTraceFails(t *testing.T) {
 func TestNotBuilt(t *testing.T) {
 	for name, p := range map[string]policy.Policy{
 		"limits":    {Limits: map[string]uint64{"rss": 1 << 30}},
-		"paths":     {ReadOnly: []string{"/"}},
 		"injection": {Inject: []string{"mmap:error=ENOMEM"}},
 	} {
 		t.Run(name, func(t *testing.T) {

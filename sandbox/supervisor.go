@@ -35,10 +35,12 @@ type supervisor struct {
 	machine *machine
 	report  Report
 	ends    ends
+	late    bool         // the time was up
 	hidden  map[int]bool // processes that cannot be looked at
 	failed  error
 
-	notices  notices // has a lock of its own
+	confined *confinement // does not change; nil for a program that is not
+	notices  notices      // has a lock of its own
 	watching watching
 	// mappings that are about to become executable, by thread
 	protecting map[int]*protecting
@@ -84,7 +86,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	if n, ok := c.Policy.Limits[policy.LimitMapCount]; ok {
 		s.k.SetMapCount(n)
 	}
-	if n, ok := c.Policy.Limits[policy.LimitProcs]; ok {
+	if n, _, ok := c.Policy.Limit(policy.LimitProcs); ok {
 		s.k.SetTasks(n)
 	}
 	if ledger, err := ledgerFor(&c.Policy); err != nil {
@@ -125,6 +127,9 @@ func (s *supervisor) fail(op string, tid int, err error) {
 
 // SyscallEnter implements ptrace.Handler.
 func (s *supervisor) SyscallEnter(tid int, call *ptrace.Syscall) ptrace.Action {
+	if action, ok := s.confined.makeFileCall(tid, call); ok {
+		return action
+	}
 	s.mu.Lock()
 	action, prove := s.enter(tid, call)
 	s.unlock(prove)
@@ -511,6 +516,9 @@ func (s *supervisor) finish(status unix.WaitStatus, err error) {
 		s.failed = &Error{Op: "accounts at the end", Err: err}
 	}
 	s.report.finish(status, s.k, &s.ends, s.failed)
+	if s.late && s.failed == nil {
+		s.report.Cause, s.report.EndedBy = CauseTimeout, nil
+	}
 	s.machine.inodes.close()
 	for _, x := range s.watching.suspect {
 		unix.Close(x.fd)

@@ -47,16 +47,22 @@ type fileStamp struct {
 
 func stampOf(st *unix.Stat_t) fileStamp { return fileStamp{st.Dev, st.Ino, st.Ctim} }
 
-// newCode returns what is known before the program at path is started. files are the descriptors that it
-// is going to have.
-func newCode(p *policy.Policy, path string, files []*os.File) (*code, error) {
-	c := &code{given: make(map[fileStamp]bool), except: p.WXExcept}
+// newCode returns what is known before the program is started. files are the descriptors that it is going
+// to have.
+func newCode(cmd *Cmd, files []*os.File) (*code, error) {
+	c := &code{given: make(map[fileStamp]bool), except: cmd.Policy.WXExcept}
+	if x := cmd.confined; x != nil {
+		c.confined = true
+		for _, g := range x.own {
+			c.roots = append(c.roots, g.Path)
+		}
+	}
 	// The coarse clock, by which files are stamped, lags behind the other.
 	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &c.started); err != nil {
 		return nil, err
 	}
 	var st unix.Stat_t
-	if unix.Stat(path, &st) == nil {
+	if unix.Stat(cmd.programPath(), &st) == nil {
 		c.first = stampOf(&st)
 	}
 	for _, f := range files {

@@ -14,6 +14,7 @@ import (
 
 // Exit statuses of runsbx's own.
 const (
+	statusTimeout   = 124 // the program was killed since its time was up, as timeout(1) has it
 	statusFailed    = 125 // runsbx itself failed, or was used wrongly
 	statusCannotRun = 126 // the program cannot be executed
 	statusNotFound  = 127 // there is no such program
@@ -53,6 +54,8 @@ func resultOf(err error) result {
 			return result{signal: exit.Status.Signal()}
 		}
 		return result{status: exit.Status.ExitStatus()}
+	case errors.As(err, new(*sandbox.TimeoutError)):
+		return result{status: statusTimeout, err: err}
 	case errors.As(err, &start):
 		return startResult(start)
 	case errors.As(err, &limit):

@@ -3,20 +3,25 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
+	"github.com/runsbx/runsbx/cmd/runsbx/internal/signals"
 	"github.com/runsbx/runsbx/sandbox/policy"
 )
 
 // options is what the flags of run ask for.
 type options struct {
 	policy   policy.Policy
+	fds      []int // descriptors that the program keeps
 	trace    string
 	report   string
 	logLevel hclog.Level
@@ -42,7 +47,7 @@ func never(string) bool { return false }
 // runFlags are the flags of run, in the order of the help text.
 var runFlags = []flag{
 	{name: "policy", value: "FILE", usage: "a YAML policy; flags override it", set: setPolicy, built: never},
-	{name: "limit", value: "NAME=VALUE", usage: "limit commit (whole tree), as, data, stack, memlock, map-count or procs; repeatable",
+	{name: "limit", value: "NAME=VALUE", usage: "limit " + orList(policy.LimitNames()) + "; commit and procs are the whole tree's; repeatable",
 		repeat: true, set: setLimit},
 	{name: "overcommit", value: "MODE", usage: "heuristic, always or never", set: setOvercommit},
 	{name: "aslr", value: "MODE", usage: "addresses: on, off or seed=N", set: setASLR},
@@ -50,13 +55,14 @@ var runFlags = []flag{
 	{name: "wx", value: "MODE", usage: "writable and executable memory: allow, audit or deny", set: setWX},
 	{name: "wx-except", value: "program=PATH|file=PATH", usage: "a program that may execute what it writes, or a file that may be executed though it can be changed; repeatable",
 		repeat: true, set: setWXExcept},
-	{name: "rw", value: "PATH", usage: "what the program may write besides the defaults; repeatable", repeat: true,
-		set: func(o *options, v string) error { return setPath(&o.policy.ReadWrite, v) }, built: never},
-	{name: "ro", value: "PATH", usage: "what the program may read besides the defaults; repeatable", repeat: true,
-		set: func(o *options, v string) error { return setPath(&o.policy.ReadOnly, v) }, built: never},
+	{name: "rw", value: "PATH", usage: "what the program may read, execute and write besides its working directory; repeatable", repeat: true,
+		set: func(o *options, v string) error { return setPath(&o.policy.ReadWrite, v) }},
+	{name: "ro", value: "PATH", usage: "what the program may read and execute besides the system's directories; repeatable", repeat: true,
+		set: func(o *options, v string) error { return setPath(&o.policy.ReadOnly, v) }},
 	{name: "net", usage: "allow the network", toggle: true,
-		set:   func(o *options, v string) error { return setBool(&o.policy.Net, v) },
-		built: func(v string) bool { b, _ := strconv.ParseBool(v); return !b }},
+		set: func(o *options, v string) error { return setBool(&o.policy.Net, v) }},
+	{name: "fd", value: "N", usage: "let the program have descriptor N besides 0, 1 and 2; repeatable", repeat: true, set: setFd},
+	{name: "timeout", value: "DURATION", usage: "kill the program and all it has started after 10s, 5m or 1h30m, and exit with 124", set: setTimeout},
 	{name: "unconfined", usage: "service memory only; no file, network or syscall confinement", toggle: true,
 		set: func(o *options, v string) error { return setBool(&o.policy.Unconfined, v) }},
 	{name: "inject", value: "CALL:error=ERRNO[:when=EXPR]", usage: "make calls fail, in strace's syntax; repeatable",
@@ -104,10 +110,15 @@ func parseOptions(given map[string][]string) (*options, error) {
 func oneOf(v string, names ...string) (int, error) {
 	i := slices.Index(names, v)
 	if i < 0 {
-		n := len(names) - 1
-		return 0, fmt.Errorf("%q is not %s or %s", v, strings.Join(names[:n], ", "), names[n])
+		return 0, fmt.Errorf("%q is not %s", v, orList(names))
 	}
 	return i, nil
+}
+
+// orList returns "a, b or c".
+func orList(names []string) string {
+	n := len(names) - 1
+	return strings.Join(names[:n], ", ") + " or " + names[n]
 }
 
 func setPolicy(_ *options, v string) error {
@@ -122,17 +133,11 @@ func setPolicy(_ *options, v string) error {
 	return nil
 }
 
-// limitNames are the names of --limit, and whether their values are sizes.
-var limitNames = map[string]bool{
-	"commit": true, "as": true, "data": true, "stack": true, "memlock": true, "map-count": false, "procs": false,
-}
-
 func setLimit(o *options, v string) error {
 	name, value, ok := strings.Cut(v, "=")
-	size, known := limitNames[name]
 	switch {
-	case !known:
-		return fmt.Errorf("unknown limit %q: not commit, as, data, stack, memlock, map-count or procs", name)
+	case !slices.Contains(policy.LimitNames(), name):
+		return fmt.Errorf("unknown limit %q: not %s", name, orList(policy.LimitNames()))
 	case !ok || value == "":
 		return fmt.Errorf("%s has no value: want %s=VALUE", name, name)
 	}
@@ -140,7 +145,7 @@ func setLimit(o *options, v string) error {
 		return fmt.Errorf("%s: given more than once", name)
 	}
 	parse := parseCount
-	if size {
+	if policy.IsSize(name) {
 		parse = parseSize
 	}
 	n, err := parse(value)
@@ -230,6 +235,44 @@ func setPath(to *[]string, v string) error {
 		return pathError(v, err)
 	}
 	*to = append(*to, v)
+	return nil
+}
+
+// setFd takes a descriptor that was inherited.
+func setFd(o *options, v string) error {
+	n, err := parseCount(v)
+	if err != nil {
+		return err
+	}
+	if n > math.MaxInt32 || !isOpen(int(n)) {
+		return fmt.Errorf("%s is no open descriptor", v)
+	}
+	if slices.Contains(o.fds, int(n)) {
+		return fmt.Errorf("%s: given more than once", v)
+	}
+	o.fds = append(o.fds, int(n))
+	return nil
+}
+
+// isOpen reports whether this process got descriptor fd from its caller. Every one of its own is
+// close-on-exec.
+func isOpen(fd int) bool {
+	if fd <= 2 {
+		return !signals.ClosedAtEntry(fd)
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
+}
+
+func setTimeout(o *options, v string) error {
+	d, err := time.ParseDuration(v)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is not a duration such as 10s, 5m or 1h30m", v)
+	case d <= 0:
+		return fmt.Errorf("%q is not more than nothing", v)
+	}
+	o.policy.Timeout = d
 	return nil
 }
 

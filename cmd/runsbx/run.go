@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
@@ -58,10 +59,28 @@ func run(o *options, args []string) result {
 func command(o *options, args []string) *sandbox.Cmd {
 	cmd := &sandbox.Cmd{Path: args[0], Args: args, Env: environ(), Policy: o.policy}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inherited(os.Stdin), inherited(os.Stdout), inherited(os.Stderr)
+	if !o.policy.Unconfined {
+		cmd.ExtraFiles = extraFiles(o.fds)
+	}
 	if o.logLevel != hclog.Off {
 		cmd.Logger = hclog.New(&hclog.LoggerOptions{Name: "runsbx", Level: o.logLevel, Output: os.Stderr})
 	}
 	return cmd
+}
+
+// extraFiles returns descriptors 3 and up, of which the program is to have some under the same numbers.
+func extraFiles(fds []int) []*os.File {
+	var files []*os.File
+	for _, fd := range fds {
+		if fd <= 2 {
+			continue
+		}
+		for len(files) <= fd-3 {
+			files = append(files, nil)
+		}
+		files[fd-3] = os.NewFile(uintptr(fd), "/dev/fd/"+strconv.Itoa(fd))
+	}
+	return files
 }
 
 // inherited returns the standard stream, or a nil *os.File, which is a closed descriptor in the
@@ -89,6 +108,9 @@ func supervise(cmd *sandbox.Cmd) result {
 	err = cmd.Start()
 	undo()
 	if err == nil {
+		if why := cmd.Report().Confinement.Withheld; why != "" {
+			writeLine("the working directory is not given to the program: " + why + " (--rw . gives it)")
+		}
 		f := newForwarder(cmd, catcher, leader)
 		done := make(chan struct{})
 		go func() {

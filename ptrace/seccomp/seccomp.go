@@ -62,8 +62,9 @@ const TraceData = 0x5278
 // Filter is a set of rules. Calls that no rule matches get Default. Calls by another ABI than
 // x86-64's own (int 0x80, x32) are answered with ENOSYS.
 type Filter struct {
-	Default Act // not Errno
-	Rules   []Rule
+	Default      Act
+	DefaultErrno uint16 // for Default Errno
+	Rules        []Rule
 }
 
 // Version returns libseccomp's version.
@@ -76,7 +77,12 @@ func Version() string {
 // instead of loaded: libseccomp-golang's filters always ask for TSYNC, which would put this
 // process's own threads under it.
 func (f Filter) Export() ([]byte, error) {
-	def, err := action(f.Default, 0)
+	if spans, ok, err := f.table(); err != nil {
+		return nil, fmt.Errorf("seccomp: %w", err)
+	} else if ok {
+		return assemble(spans), nil
+	}
+	def, err := action(f.Default, f.DefaultErrno)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +98,7 @@ func (f Filter) Export() ([]byte, error) {
 	// does without.
 	_ = filter.SetOptimize(2)
 	for _, r := range f.Rules {
-		if r.Act == f.Default {
+		if r.Act == f.Default && (r.Act != Errno || r.Errno == f.DefaultErrno) {
 			continue // libseccomp takes this for a mistake
 		}
 		if err := add(filter, r); err != nil {

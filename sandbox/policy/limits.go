@@ -17,6 +17,10 @@ const (
 	LimitStack    = "stack"     // RLIMIT_STACK: bytes of one growing stack
 	LimitMemLock  = "memlock"   // RLIMIT_MEMLOCK: locked bytes of one process
 	LimitMapCount = "map-count" // vm.max_map_count: mappings of one process
+
+	LimitFileSize  = "file-size"  // RLIMIT_FSIZE: bytes of a file that a process makes longer
+	LimitCore      = "core"       // RLIMIT_CORE: bytes of a core dump
+	LimitOpenFiles = "open-files" // RLIMIT_NOFILE: one more than the highest descriptor of one process
 )
 
 // LimitError says why a limit that a Policy asks for cannot be had.
@@ -31,10 +35,39 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("--limit %s=%s: %s", e.Name, FormatLimit(e.Name, e.Value), e.Why)
 }
 
+// LimitNames returns the names of all limits, in the order in which people are told of them.
+func LimitNames() []string {
+	return []string{
+		LimitCommit, LimitAS, LimitData, LimitStack, LimitMemLock, LimitMapCount, LimitProcs,
+		LimitFileSize, LimitCore, LimitOpenFiles,
+	}
+}
+
+// IsSize reports whether the limit is in bytes.
+func IsSize(name string) bool {
+	return name != LimitMapCount && name != LimitProcs && name != LimitOpenFiles
+}
+
+// DefaultLimits are what a confined program may have at most where nothing else is asked for: enough for
+// any build, and not for a fork bomb or for filling a disk by mistake. They only lower what the caller has.
+func DefaultLimits() map[string]uint64 {
+	return map[string]uint64{LimitProcs: 4096, LimitFileSize: 16 << 30, LimitCore: 0, LimitOpenFiles: 64 << 10}
+}
+
+// Limit returns what the program may have of something: what is asked for, or else the default of a confined
+// program, which only lowers what it would have.
+func (p *Policy) Limit(name string) (v uint64, byDefault, limited bool) {
+	if v, limited = p.Limits[name]; limited || p.Unconfined {
+		return v, false, limited
+	}
+	v, limited = DefaultLimits()[name]
+	return v, true, limited
+}
+
 // FormatLimit returns a limit's value as it would be asked for: sizes with the largest unit of which
 // they are a multiple.
 func FormatLimit(name string, v uint64) string {
-	if name == LimitMapCount || name == LimitProcs {
+	if !IsSize(name) {
 		return strconv.FormatUint(v, 10)
 	}
 	const units = "KMGT"
@@ -66,6 +99,8 @@ var least = map[string]struct {
 	LimitData:     {page, "less than a page: no program can start"},
 	LimitStack:    {page, "less than a page: no program can start"},
 	LimitMapCount: {1, "no program can start without a mapping"},
+	// 0, 1, 2, and one by which its libraries are opened.
+	LimitOpenFiles: {4, "no program can start with fewer than 4"},
 }
 
 // checkLimits returns a *LimitError for the first limit, by name, that cannot work.

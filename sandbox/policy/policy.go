@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // ASLRMode says who chooses addresses at random.
@@ -65,8 +66,8 @@ type WXExceptions struct {
 	Files    []string // may be executed although programs can change them
 }
 
-// Policy is everything a sandbox can be asked for. The zero value asks for nothing: the host's
-// addresses, no limits, no verification.
+// Policy is everything a sandbox can be asked for. The zero value confines the program, and otherwise asks
+// for nothing: the host's addresses, no more limits than DefaultLimits, no verification.
 type Policy struct {
 	ASLR       ASLRMode
 	Seed       uint64 // with ASLRSeed
@@ -75,10 +76,11 @@ type Policy struct {
 	WX         WXMode
 	WXExcept   WXExceptions
 	Overcommit string            // "", "heuristic", "always" or "never"
-	Limits     map[string]uint64 // by name; bytes, except map-count and procs
+	Limits     map[string]uint64 // by name; bytes where IsSize
+	Timeout    time.Duration     // after which the tree is killed; 0 is never
 	Unconfined bool              // no file, network or system call confinement
-	ReadWrite  []string          // paths the program may write besides the defaults
-	ReadOnly   []string          // paths the program may read besides the defaults
+	ReadWrite  []string          // paths the program may read, execute and write besides the defaults
+	ReadOnly   []string          // paths the program may read and execute besides the defaults
 	Net        bool              // the program may use the network
 	Inject     []string          // failures on demand, in strace's syntax
 }
@@ -94,10 +96,11 @@ func (p *Policy) Check() error {
 	switch {
 	case p.unbuiltLimit() != "":
 		return missing("--limit " + p.unbuiltLimit())
-	case len(p.ReadWrite) > 0 || len(p.ReadOnly) > 0 || p.Net:
-		return missing("file and network confinement")
 	case len(p.Inject) > 0:
 		return missing("injection")
+	}
+	if p.Timeout < 0 {
+		return fmt.Errorf("a timeout of %v", p.Timeout)
 	}
 	return p.checkLimits()
 }
@@ -105,9 +108,7 @@ func (p *Policy) Check() error {
 // unbuiltLimit returns the first limit, by name, that this version does not have, or "".
 func (p *Policy) unbuiltLimit() string {
 	for _, name := range slices.Sorted(maps.Keys(p.Limits)) {
-		switch name {
-		case LimitCommit, LimitProcs, LimitAS, LimitData, LimitStack, LimitMemLock, LimitMapCount:
-		default:
+		if !slices.Contains(LimitNames(), name) {
 			return name
 		}
 	}

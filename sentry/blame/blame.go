@@ -20,6 +20,7 @@ const (
 	Limit    Cause = "limit"    // a limit refused what it could not do without
 	Policy   Cause = "policy"   // a rule did
 	Injected Cause = "injected" // a failure on demand did
+	Timeout  Cause = "timeout"  // its time was up
 	Runsbx   Cause = "runsbx"   // the sandbox itself failed
 )
 

@@ -392,11 +392,14 @@ const (
 // SyscallName returns the name of system call nr as the kernel's table has it, or
 // "syscall_N" for a number that this table does not know.
 func SyscallName(nr uint64) string {
-	if nr < uint64(len(syscallNames)) && syscallNames[nr] != "" {
+	if HasSyscall(nr) {
 		return syscallNames[nr]
 	}
 	return "syscall_" + utoa(nr)
 }
+
+// HasSyscall reports whether this table has a system call nr.
+func HasSyscall(nr uint64) bool { return nr < uint64(len(syscallNames)) && syscallNames[nr] != "" }
 
 // syscallNames is indexed by system call number.
 var syscallNames = [...]string{

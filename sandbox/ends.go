@@ -200,13 +200,16 @@ func (s *supervisor) Signaled(tid int, sig *ptrace.Signal) (again bool) {
 			return true
 		}
 		if why != nil {
-			d.StackRefused = &blame.Refusal{
+			d.Refused = &blame.Refusal{
 				PID: t.Group.TGID, TID: tid, Program: t.Group.Name, Call: blame.Growth, Asked: why.Wanted, Why: why,
 			}
-			s.ends.watch(t).Refused(*d.StackRefused)
-			s.refused(t, d.StackRefused, &kernel.Call{Args: [6]uint64{sig.Addr}},
+			s.ends.watch(t).Refused(*d.Refused)
+			s.refused(t, d.Refused, &kernel.Call{Args: [6]uint64{sig.Addr}},
 				&kernel.Verdict{Kind: kernel.Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}})
 		}
+	}
+	if isImageFault(t, sig) {
+		d.Refused = s.imageRefused(t)
 	}
 	if w := s.ends.watched[t.Group.TGID]; w != nil {
 		if d.Code <= 0 && d.Sender != t.Group.TGID && d.Sender == ownNumber(t.Group.TGID) {

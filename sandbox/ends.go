@@ -201,8 +201,11 @@ func (s *supervisor) Signaled(tid int, sig *ptrace.Signal) (again bool) {
 			return true
 		}
 		if why != nil {
-			d.StackRefused = s.refuseGrowth(t, sig.Addr, why)
+			d.Refused = s.refuseGrowth(t, sig.Addr, why)
 		}
+	}
+	if isImageFault(t, sig) {
+		d.Refused = s.imageRefused(t)
 	}
 	if w := s.ends.watched[t.Group.TGID]; w != nil {
 		if d.Code <= 0 && d.Sender != t.Group.TGID && d.Sender == ownNumber(t.Group.TGID) {

@@ -62,7 +62,14 @@ func TestTooLow(t *testing.T) {
 			}
 			r := cmd.Report()
 			if r == nil || r.Cause != "limit" || r.Failure != err.Error() || len(r.Refusals) != len(x.low) {
-				t.Errorf("report %+v", r)
+				t.Fatalf("report %+v", r)
+			}
+			errno := "ENOMEM"
+			if x.err == unix.E2BIG {
+				errno = "E2BIG"
+			}
+			if by := r.EndedBy; by == nil || by.Kind != "limit" || by.Resource != x.low[0] || by.Errno != errno {
+				t.Errorf("ended by %+v", by)
 			}
 		})
 	}

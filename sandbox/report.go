@@ -210,12 +210,19 @@ func (r *Report) finish(status unix.WaitStatus, k *kernel.Kernel, e *ends, faile
 // cannotStart records that limits kept the program from starting.
 func (r *Report) cannotStart(e *LimitError) {
 	r.Cause, r.Failure, r.ExitCode = CauseLimit, e.Error(), -1
+	errno := linux.ENOMEM
+	if e.Err == unix.E2BIG {
+		errno = linux.E2BIG
+	}
 	for _, l := range e.Limits {
 		r.Refused++
 		r.Refusals = append(r.Refusals, RefusalRecord{
-			Program: filepath.Base(e.Path), Call: "execve", Resource: l.Name, Wanted: l.Needs, Limit: l.Limit,
-			Errno: linux.ENOMEM.Name(),
+			Program: filepath.Base(e.Path), Call: "execve", Kind: limits.ByLimit.String(), Resource: l.Name, Wanted: l.Needs,
+			Limit: l.Limit, Errno: errno.Name(),
 		})
+	}
+	if len(r.Refusals) > 0 {
+		r.EndedBy = &r.Refusals[0]
 	}
 }
 

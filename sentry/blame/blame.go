@@ -54,11 +54,11 @@ type Grant struct {
 
 // Delivery is a signal as it was delivered to a thread.
 type Delivery struct {
-	TID          int
-	Signo, Code  int
-	Sender       int      // process id, of a signal that was sent
-	Addr         uint64   // of a fault
-	StackRefused *Refusal // why the stack did not grow to Addr, where that was the fault
+	TID         int
+	Signo, Code int
+	Sender      int      // process id, of a signal that was sent
+	Addr        uint64   // of a fault
+	Refused     *Refusal // that it is the answer to: a stack did not grow to Addr, or an image did not fit
 }
 
 // Status is how a process ended.
@@ -185,7 +185,7 @@ func (l *lack) overcome(g Grant) bool {
 	enough := uint64(handlerMemory)
 	switch l.first.Why.Resource {
 	case limits.AS, limits.Data, limits.Commit, limits.Space:
-		if next && g.Total > 0 && g.Total >= l.asked {
+		if next && l.asked > 0 && g.Total >= l.asked {
 			return true // another way to get as much, as malloc takes when the heap cannot grow
 		}
 	case limits.MemLock:
@@ -224,8 +224,8 @@ func (p *Process) End(pid int, s Status) (Cause, *Refusal) {
 		if !ok { // SIGKILL is not delivered
 			return Signal, nil
 		}
-		if d.StackRefused != nil {
-			return causeOf(d.StackRefused), d.StackRefused
+		if d.Refused != nil {
+			return causeOf(d.Refused), d.Refused
 		}
 		if by = p.killedBy(pid, &d); by == nil {
 			return Signal, nil
@@ -265,6 +265,8 @@ func (p *Process) killedBy(pid int, d *Delivery) *lack {
 		fits = func(*lack) bool { return true } // an instruction that stands for abort
 	case d.Signo == linux.SIGSEGV:
 		fits = func(l *lack) bool { return l.leadsTo(d) }
+	case d.Signo == linux.SIGBUS && d.Code == linux.BUS_ADRERR:
+		fits = func(l *lack) bool { return growsFile(l.first.Call) } // beyond the end that the file has still
 	default:
 		return nil
 	}
@@ -272,6 +274,11 @@ func (p *Process) killedBy(pid int, d *Delivery) *lack {
 		return l
 	}
 	return p.latest(fits)
+}
+
+// growsFile reports whether a call makes files in memory larger, which programs then map.
+func growsFile(call string) bool {
+	return call == "ftruncate" || call == "fallocate" || call == "truncate"
 }
 
 // isCrash reports whether a program that sends itself this signal says that it cannot go on.

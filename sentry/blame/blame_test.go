@@ -56,7 +56,7 @@ func overflow(tid int) step {
 	why := Refusal{PID: self, TID: tid, Call: Growth, Asked: 4 * k, Why: &limits.Refusal{Resource: limits.Stack}}
 	return func(p *Process) {
 		p.Refused(why)
-		p.Delivered(Delivery{TID: tid, Signo: linux.SIGSEGV, Code: linux.SEGV_MAPERR, Addr: far, StackRefused: &why})
+		p.Delivered(Delivery{TID: tid, Signo: linux.SIGSEGV, Code: linux.SEGV_MAPERR, Addr: far, Refused: &why})
 	}
 }
 
@@ -158,6 +158,9 @@ func TestEnd(t *testing.T) {
 		{"read-only memory", story(malloc(self, 500*m), fault(self, linux.SIGSEGV, 2, 0)), die(linux.SIGSEGV), Signal, 0},
 		{"NULL after all is well", story(malloc(self, 500*m), get(self, 9*m, mmapB), fault(self, linux.SIGSEGV, linux.SEGV_MAPERR, 0)), die(linux.SIGSEGV), Signal, 0},
 		{"NULL of another thread", story(malloc(101, 500*m), fault(self, linux.SIGSEGV, linux.SEGV_MAPERR, 0)), die(linux.SIGSEGV), Limit, 500*m + 4*k},
+		{"a file that did not grow, and what is mapped of it", story(refuseBy(limits.Commit, self, "ftruncate", 0, mmapA), reserve(self, 4*k, mmapB)), exit(1), Limit, 0},
+		{"beyond a file that did not grow", story(refuseBy(limits.Commit, self, "ftruncate", 0, mmapA), fault(self, linux.SIGBUS, linux.BUS_ADRERR, far)), die(linux.SIGBUS), Limit, 0},
+		{"beyond another file", story(malloc(self, 500*m), fault(self, linux.SIGBUS, linux.BUS_ADRERR, far)), die(linux.SIGBUS), Signal, 0},
 		{"a caught fault, and killed later", story(malloc(self, 500*m), fault(self, linux.SIGSEGV, linux.SEGV_MAPERR, 0), sent(self, linux.SIGSEGV, siUser, 7)), die(linux.SIGSEGV), Signal, 0},
 		{"stack overflow", story(overflow(self)), die(linux.SIGSEGV), Limit, 4 * k},
 		{"no room for the handler's frame", story(overflow(self), fault(self, linux.SIGSEGV, linux.SI_KERNEL, 0)), die(linux.SIGSEGV), Limit, 4 * k},

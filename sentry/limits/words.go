@@ -92,6 +92,10 @@ func (r *Refusal) Error() string {
 		return fmt.Sprintf("%s limit 0", r.Resource)
 	}
 	write, unit := r.Resource.unit()
+	if r.Wanted == 0 && r.Used <= r.Limit { // not known
+		limit, _ := write(r.Limit, 1)
+		return fmt.Sprintf("%s limit %s%s", r.Resource, limit, unit)
+	}
 	sum, over := bits.Add64(r.Used, r.Wanted, 0)
 	var sign string
 	switch {

@@ -31,6 +31,8 @@ type program struct {
 	native []string
 	// asUser runs all of it as nobody, without capabilities.
 	asUser bool
+	// confined runs it in the default profile, not in the memory manager alone.
+	confined bool
 	// ownIPC gives it System V objects of its own, which go when it ends; it takes root.
 	ownIPC bool
 
@@ -115,7 +117,10 @@ func (p program) runsbxArgs(reportFile string) []string {
 	if verify == "" {
 		verify = "every"
 	}
-	args := []string{runsbx, "run", "--unconfined", "--verify", verify, "--report", reportFile}
+	args := []string{runsbx, "run", "--verify", verify, "--report", reportFile}
+	if !p.confined {
+		args = append(args, "--unconfined")
+	}
 	if !slices.Contains(p.flags, "--limit") {
 		args = append(args, strings.Fields(*with)...)
 	}

@@ -10,9 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confine makes the stopped process give up the gaining of privileges and load the filter, and
-// starts the receiving of its notifications. The process's registers and memory are as before.
-func (t *Tracer) confine(filter []byte, link *fdLink) (err error) {
+// confine makes the stopped process give up the gaining of privileges, make the calls that are asked
+// for, and load the filter, and starts the receiving of its notifications. The process's registers and
+// memory are as before.
+func (t *Tracer) confine(cfg *Config, link *fdLink) (err error) {
 	in, err := t.newInjector()
 	if err != nil {
 		return err
@@ -29,19 +30,10 @@ func (t *Tracer) confine(filter []byte, link *fdLink) (err error) {
 	if _, err := in.call("prctl(PR_SET_NO_NEW_PRIVS)", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	// struct sock_fprog, followed by the filter.
-	prog := make([]byte, 16, 16+len(filter))
-	addr, err := in.scratch(16 + len(filter))
-	if err != nil {
+	if err := t.prepare(in, cfg, link); err != nil {
 		return err
 	}
-	binary.NativeEndian.PutUint16(prog, uint16(len(filter)/8))
-	binary.NativeEndian.PutUint64(prog[8:], addr+16)
-	if err := in.write(addr, append(prog, filter...)); err != nil {
-		return err
-	}
-	fd, err := in.call("seccomp(SECCOMP_SET_MODE_FILTER)", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, addr)
+	fd, err := in.seccomp(cfg.Filter, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package ptrace
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -28,10 +27,23 @@ type Config struct {
 	// program make children that are not traced (CLONE_UNTRACED, and clone3, whose flags
 	// are in memory), nor calls of another ABI than x86-64's.
 	Filter []byte
+	// Filters are more seccomp filters, loaded in this order after everything else. The strictest answer
+	// to a call wins: an errno of theirs over a stop of Filter's. They must not answer TRACE or notify.
+	Filters [][]byte
 	// Restart lists calls that the filter notifies and that the kernel itself never lets a
 	// signal interrupt. Waiting for the notification can be interrupted; these calls are then
 	// made again after the signal's handler, and the program does not notice.
 	Restart []uint64
+
+	// Prepare, unless it is nil, is told when the program has been executed and before it has any of
+	// the filters, and returns calls that it is to make then. no_new_privs is set already. Descriptors
+	// lent, lent+1, ... of the program are those of Lent.
+	Prepare func(pid, lent int) ([]Call, error)
+	// Lent are files that these calls need. They are closed before the first instruction.
+	Lent []*os.File
+	// CloseOthers closes all descriptors but those of Files: what is open here and not close-on-exec
+	// would be inherited otherwise.
+	CloseOthers bool
 
 	// The program's personality(2) is ours with these flags set and cleared, such as
 	// ADDR_NO_RANDOMIZE and ADDR_COMPAT_LAYOUT. What must be changed and cannot be is an error that
@@ -54,19 +66,16 @@ type Config struct {
 // Handler.Exec has been called for it, and it runs. No helper process is needed:
 //
 //	fork ── TRACEME ── exec ── stop ── DETACH with SIGSTOP ── SEIZE ── SIGCONT
-//	     ── stop: no_new_privs and the filter are injected ── continue
+//	     ── stop: no_new_privs, Prepare's calls and the filter are injected ── continue
 //
-// With Rlimits, these and another exec of the program are injected after the filter.
+// With Rlimits, these and another exec of the program are injected after the filter, and Filters last.
 //
 // SEIZE is what job control needs: a thread attached by TRACEME cannot stay in a group stop.
 // Until EXITKILL is on with it, the parent death signal stands in. The error is an *ExecError
 // when the program cannot be executed.
 func Start(cfg Config) (*Tracer, error) {
-	if cfg.Handler == nil {
-		return nil, &Error{Op: "start", Err: errors.New("no Handler")}
-	}
-	if len(cfg.Filter) == 0 || len(cfg.Filter)%8 != 0 || len(cfg.Filter)/8 > 4096 {
-		return nil, &Error{Op: "start", Err: fmt.Errorf("a filter of %d bytes", len(cfg.Filter))}
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	t := &Tracer{
 		handler:     cfg.Handler,
@@ -156,7 +165,7 @@ func (t *Tracer) fork(cfg *Config, link *fdLink) (pid int, err error) {
 	}
 	attr.Ptrace = true
 	attr.Pdeathsig = unix.SIGKILL
-	files := make([]uintptr, len(cfg.Files), len(cfg.Files)+1)
+	files := make([]uintptr, len(cfg.Files), len(cfg.Files)+1+len(cfg.Lent))
 	for i, f := range cfg.Files {
 		files[i] = ^uintptr(0)
 		if f != nil {
@@ -164,13 +173,16 @@ func (t *Tracer) fork(cfg *Config, link *fdLink) (pid int, err error) {
 		}
 	}
 	files = link.inherit(files)
+	for _, f := range cfg.Lent {
+		files = append(files, f.Fd())
+	}
 	restore, err := changePersonality(cfg.SetPersonality, cfg.ClearPersonality)
 	if err != nil {
 		return 0, err
 	}
 	defer restore()
 	pid, err = syscall.ForkExec(cfg.Path, cfg.Args, &syscall.ProcAttr{Dir: cfg.Dir, Env: cfg.environ(), Files: files, Sys: &attr})
-	runtime.KeepAlive(cfg.Files)
+	runtime.KeepAlive(cfg)
 	if err != nil {
 		return 0, forkError(cfg.Path, err)
 	}
@@ -242,13 +254,16 @@ func (t *Tracer) launch(cfg *Config, link *fdLink) error {
 			return err
 		}
 	}
-	if err := t.confine(cfg.Filter, link); err != nil {
+	if err := t.confine(cfg, link); err != nil {
 		return err
 	}
 	if len(cfg.Rlimits) > 0 {
 		if err := t.relimit(cfg); err != nil {
 			return err
 		}
+	}
+	if err := t.load(cfg.Filters); err != nil {
+		return err
 	}
 	t.mu.Lock()
 	t.threads[t.pid] = &thread{tid: t.pid, tgid: t.pid}

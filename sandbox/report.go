@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runsbx/runsbx/sandbox/policy"
 	"github.com/runsbx/runsbx/sentry/blame"
 	"github.com/runsbx/runsbx/sentry/kernel"
 	"github.com/runsbx/runsbx/sentry/limits"
@@ -106,8 +107,16 @@ func newReport(c *Cmd) Report {
 		Refusals:    []RefusalRecord{},
 		Ends:        []RefusalRecord{},
 		Drift:       []string{},
-		Confinement: "none (memory manager only)",
+		Confinement: confinement(&c.Policy),
 	}
+}
+
+// confinement says what is enforced besides the memory manager.
+func confinement(p *policy.Policy) string {
+	if p.Seccomp != "" {
+		return "seccomp profile " + p.Seccomp
+	}
+	return "none (memory manager only)"
 }
 
 func (r *Report) count(c *kernel.Call, v *kernel.Verdict) {

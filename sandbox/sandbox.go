@@ -139,6 +139,10 @@ func (c *Cmd) Start() error {
 	} else if err != nil {
 		return &Error{Op: "policy", Err: err}
 	}
+	profile, err := loadProfile(&c.Policy, c.Logger)
+	if err != nil {
+		return err
+	}
 	files, err := c.files()
 	if err != nil {
 		c.closeAll()
@@ -150,7 +154,8 @@ func (c *Cmd) Start() error {
 		return err
 	}
 	rules := filterFor(&c.Policy)
-	if sup.k.Counts() && inheritsMemory(sup.machine, files) {
+	// A profile may refuse what another filter is loaded with later.
+	if sup.k.Counts() && (profile != nil || inheritsMemory(sup.machine, files)) {
 		sup.watching.inherit = true
 		rules.Rules = append(rules.Rules, growthFilter().Rules...)
 	}
@@ -171,10 +176,15 @@ func (c *Cmd) Start() error {
 	if len(c.Policy.Limits) == 0 {
 		loaded = nil
 	}
+	var more [][]byte
+	if profile != nil {
+		more = append(more, profile) // the last: it may refuse seccomp(2)
+	}
 	tracer, err := ptrace.Start(ptrace.Config{
 		Path: c.Path, Args: c.argv(), Env: c.environ(), Dir: c.Dir, Files: files,
 		SysProcAttr: c.SysProcAttr,
 		Filter:      filter,
+		Filters:     more,
 		Restart:     neverInterrupted(),
 		ExitStops:   c.Policy.Verify != policy.VerifyOff,
 		Handler:     sup,

@@ -55,6 +55,8 @@ var runFlags = []flag{
 	{name: "net", usage: "allow the network", toggle: true,
 		set:   func(o *options, v string) error { return setBool(&o.policy.Net, v) },
 		built: func(v string) bool { b, _ := strconv.ParseBool(v); return !b }},
+	{name: "seccomp", value: "FILE", usage: "add a seccomp profile in Docker's or the OCI's format",
+		set: func(o *options, v string) error { o.policy.Seccomp = v; return nil }},
 	{name: "unconfined", usage: "service memory only; no file, network or syscall confinement", toggle: true,
 		set: func(o *options, v string) error { return setBool(&o.policy.Unconfined, v) }},
 	{name: "inject", value: "CALL:error=ERRNO[:when=EXPR]", usage: "make calls fail, in strace's syntax; repeatable",

@@ -1,5 +1,7 @@
 package linux
 
+import "slices"
+
 // System call numbers of Linux on amd64 (arch/x86/entry/syscalls/syscall_64.tbl).
 const (
 	SYS_READ                    = 0
@@ -396,6 +398,13 @@ func SyscallName(nr uint64) string {
 		return syscallNames[nr]
 	}
 	return "syscall_" + utoa(nr)
+}
+
+// SyscallNumber returns the number of the system call with this name; ok is false for a name that
+// this table does not have.
+func SyscallNumber(name string) (nr uint64, ok bool) {
+	i := slices.Index(syscallNames[:], name)
+	return uint64(i), i >= 0 && name != ""
 }
 
 // syscallNames is indexed by system call number.

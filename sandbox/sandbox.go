@@ -86,6 +86,7 @@ type Cmd struct {
 	stdinEnd  io.Closer
 	done      chan struct{}
 	watchDone sync.WaitGroup
+	noScopes  bool // as if Landlock had no scopes, in tests
 	ctxErr    error
 }
 
@@ -159,6 +160,7 @@ func (c *Cmd) Start() error {
 		sup.watching.inherit = true
 		rules.Rules = append(rules.Rules, growthFilter().Rules...)
 	}
+	rules.Rules = append(rules.Rules, sup.reach.rules(files)...)
 	filter, err := rules.Export()
 	if err != nil {
 		c.closeAll()
@@ -185,7 +187,7 @@ func (c *Cmd) Start() error {
 		SysProcAttr: c.SysProcAttr,
 		Filter:      filter,
 		Filters:     more,
-		Restart:     neverInterrupted(),
+		Restart:     append(neverInterrupted(), sup.reach.notified()...),
 		ExitStops:   c.Policy.Verify != policy.VerifyOff,
 		Handler:     sup,
 

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ type supervisor struct {
 
 	notices  notices // has a lock of its own
 	watching watching
+	reach    *reach // nil where the program is not confined
 	proofs   []int  // threads to be proved to have left their calls
 	copied   []byte // what is being written for the program
 }
@@ -54,6 +56,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 		ready:   make(chan struct{}),
 		machine: &machine{},
 		report:  newReport(c),
+		reach:   newReach(c, landlockABI()),
 	}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
@@ -90,6 +93,9 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 		if s.watching.filter, err = growthFilter().Export(); err != nil {
 			return nil, &Error{Op: "seccomp filter", Err: err}
 		}
+	}
+	if s.reach != nil {
+		s.k.SetMaker(os.Getpid())
 	}
 	if len(rlimitsOf(&c.Policy)) > 0 {
 		s.k.SetHardLimits(hardLimits(&c.Policy))
@@ -169,6 +175,9 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 		return ptrace.Action{Kind: ptrace.Kill}, 0
 	}
 	s.k.Settle(t)
+	if a, prove, ok := s.reachCall(t, call); ok {
+		return s.orKill(a), prove
+	}
 	if isClone(call.Nr) {
 		return s.clone(t, call)
 	}
@@ -261,6 +270,13 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 			return seen
 		}
 	}
+	return s.complete(t, call, ret)
+}
+
+// complete takes over the outcome of a call of t's that the model has decided, and returns what the program
+// is to see.
+func (s *supervisor) complete(t *kernel.Task, call *ptrace.Syscall, ret int64) int64 {
+	tid := t.TID
 	s.mapped(t, call)
 	res, drift, err := s.k.Complete(t, ret)
 	s.noteHidden(tid)
@@ -436,6 +452,9 @@ func (s *supervisor) Exited(tid int, status unix.WaitStatus) {
 		delete(s.watching.atExit, tid)
 		delete(s.watching.seeks, tid)
 		delete(s.watching.failed, tid)
+		if s.reach != nil {
+			delete(s.reach.connects, tid)
+		}
 		s.k.Exit(t)
 		if tid == t.Group.TGID { // a process's first thread is reported last
 			s.ended(t, status)
@@ -482,6 +501,7 @@ func (s *supervisor) finish(status unix.WaitStatus, err error) {
 	}
 	s.report.finish(status, s.k, &s.ends, s.failed)
 	s.machine.inodes.close()
+	s.reach.close()
 	for _, x := range s.watching.suspect {
 		unix.Close(x.fd)
 	}

@@ -56,7 +56,7 @@ func (k *Kernel) chargeSegment(t *Task, id int32) {
 		return
 	}
 	info, ok := all[id]
-	if _, known := k.segments[id]; known || !ok || info.Creator != t.Group.TGID {
+	if _, known := k.segments[id]; known || !ok || info.Creator != t.Group.TGID && info.Creator != k.maker {
 		return
 	}
 	k.settle(t) // it was reserved for this

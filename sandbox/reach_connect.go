@@ -206,7 +206,7 @@ func (s *supervisor) try(c *connecting) (errno linux.Errno, blocks bool, err err
 		addr = binary.NativeEndian.AppendUint16(nil, unix.AF_UNIX)
 		addr = append(addr, "/proc/self/fd/"+strconv.Itoa(fd)+"\x00"...)
 	}
-	if err := asTask(tid, accessCapabilities, func() { errno, blocks, err = s.reach.attempt(c.fd, addr) }); err != nil {
+	if err := withIdentity(tid, accessCapabilities, func() { errno, blocks, err = s.reach.attempt(c.fd, addr) }); err != nil {
 		return 0, false, err
 	}
 	return errno, blocks, err

@@ -162,7 +162,7 @@ func (s *supervisor) makeObject(t *kernel.Task, call *ptrace.Syscall) (v int64, 
 	var id int32
 	var errno unix.Errno
 	made := false
-	err := asTask(t.TID, ^uint64(0), func() {
+	err := withIdentity(t.TID, ^uint64(0), func() {
 		for {
 			if int32(args[0]) == unix.IPC_PRIVATE || wanted&unix.IPC_CREAT != 0 {
 				if id, errno = get(wanted | unix.IPC_CREAT | unix.IPC_EXCL); errno == 0 {
@@ -221,7 +221,7 @@ func (o ipcObject) exists() bool {
 // sandbox's until it is not.
 func (s *supervisor) remove(tid int, o ipcObject) int64 {
 	var gone error
-	if err := asTask(tid, ^uint64(0), func() { gone = o.control(unix.IPC_RMID, nil) }); err != nil {
+	if err := withIdentity(tid, ^uint64(0), func() { gone = o.control(unix.IPC_RMID, nil) }); err != nil {
 		return -int64(linux.EPERM)
 	}
 	if gone == nil && o.get != linux.SYS_SHMGET {

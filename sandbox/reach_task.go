@@ -22,7 +22,7 @@ func openAsTask(tid int, path string) (fd int, err error) {
 		{"/proc/self/", procPath(tid, "")}, {"/proc/thread-self/", procPath(tid, "")}, {"/dev/fd/", procPath(tid, "fd/")},
 	} {
 		if rest, ok := strings.CutPrefix(path, self.from); ok {
-			if failure := asTask(tid, accessCapabilities, func() { fd, err = unix.Open(self.to+rest, flags, 0) }); failure != nil {
+			if failure := withIdentity(tid, accessCapabilities, func() { fd, err = unix.Open(self.to+rest, flags, 0) }); failure != nil {
 				return failed(failure)
 			}
 			return fd, err
@@ -57,16 +57,16 @@ func openAsTask(tid int, path string) (fd int, err error) {
 			path = below + "/" + path
 		}
 	}
-	if failure := asTask(tid, accessCapabilities, func() { fd, err = unix.Openat2(from, path, how) }); failure != nil {
+	if failure := withIdentity(tid, accessCapabilities, func() { fd, err = unix.Openat2(from, path, how) }); failure != nil {
 		return failed(failure)
 	}
 	return fd, err
 }
 
-// asTask calls f with the task's user, groups and capabilities, as far as they are not more than ours. Where
+// withIdentity calls f with the task's user, groups and capabilities, as far as they are not more than ours. Where
 // they, or those of the capabilities that matter, are others than ours, that is on a thread of its own, which
 // ends afterwards.
-func asTask(tid int, matter uint64, f func()) error {
+func withIdentity(tid int, matter uint64, f func()) error {
 	b, err := os.ReadFile(procPath(tid, "status"))
 	if err != nil {
 		return err

@@ -261,7 +261,7 @@ func TestIdentity(t *testing.T) {
 	defer func() { other.Process.Kill(); other.Wait() }()
 	for range 3 {
 		var as []byte
-		if err := asTask(other.Process.Pid, accessCapabilities, func() { as, _ = os.ReadFile("/proc/thread-self/status") }); err != nil {
+		if err := withIdentity(other.Process.Pid, accessCapabilities, func() { as, _ = os.ReadFile("/proc/thread-self/status") }); err != nil {
 			t.Fatal(err)
 		}
 		for name, want := range map[string]string{

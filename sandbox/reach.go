@@ -26,6 +26,7 @@ type reach struct {
 	signals  bool                // they are decided here: Landlock's ABI has no scope for them
 	roots    []string            // directories below which sockets may be connected to
 	connects map[int]*connecting // by thread
+	owners   map[uint32]place    // of sockets, when they were last looked for
 	objects  map[ipcObject]bool  // System V objects that the sandbox has made
 
 	flags sync.Mutex // held while a socket of the program has a status flag of ours
@@ -40,7 +41,7 @@ func newReach(c *Cmd, landlock int) *reach {
 	}
 	return &reach{
 		net: c.Policy.Net, signals: landlock < scopesABI || c.noScopes, roots: writableRoots(c),
-		connects: make(map[int]*connecting), objects: make(map[ipcObject]bool),
+		connects: make(map[int]*connecting), owners: make(map[uint32]place), objects: make(map[ipcObject]bool),
 	}
 }
 

@@ -47,22 +47,48 @@ func (s *supervisor) mayReach(fits func(*unixSocket) bool) (linux.Errno, error) 
 	return linux.ECONNREFUSED, nil
 }
 
-// owns reports whether a process of the tree has the socket.
+// place is a descriptor of a task.
+type place struct {
+	tid int
+	fd  string
+}
+
+// owns reports whether a process of the tree has the socket. Who had it the last time is asked first.
 func (s *supervisor) owns(inode uint32) bool {
+	want := "socket:[" + strconv.FormatUint(uint64(inode), 10) + "]"
+	has := func(p place) bool {
+		name, err := os.Readlink(procPath(p.tid, "fd/"+p.fd))
+		return err == nil && name == want
+	}
 	s.mu.Lock()
+	last, known := s.reach.owners[inode]
+	known = known && s.k.Task(last.tid) != nil
 	tids := s.k.Tables()
 	s.mu.Unlock()
-	want := "socket:[" + strconv.FormatUint(uint64(inode), 10) + "]"
+	if known && has(last) {
+		return true
+	}
 	for _, tid := range tids {
-		dir := procPath(tid, "fd")
-		entries, _ := os.ReadDir(dir) // it may have ended
+		entries, _ := os.ReadDir(procPath(tid, "fd")) // it may have ended
 		for _, e := range entries {
-			if name, err := os.Readlink(dir + "/" + e.Name()); err == nil && name == want {
+			if p := (place{tid, e.Name()}); has(p) {
+				s.remember(inode, p)
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// remember keeps who has a socket, of a bounded number of sockets.
+func (s *supervisor) remember(inode uint32, p place) {
+	const most = 1024
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.reach.owners) >= most {
+		clear(s.reach.owners)
+	}
+	s.reach.owners[inode] = p
 }
 
 // unixSockets returns all named unix sockets that are listening, or that nobody is connected to. Those that

@@ -215,11 +215,11 @@ func samePIDs(tid int) bool {
 }
 
 // killGroup sends the signal of a kill(2) to those of a process group, or of all processes, that are the
-// sandbox's. It does so in place of the program, and so only where that may what we may.
+// sandbox's, with t's user and capabilities.
 func (s *supervisor) killGroup(t *kernel.Task, call *ptrace.Syscall) ptrace.Action {
 	const all = -1
 	whom, sig := int(int32(call.Args[0])), unix.Signal(int32(call.Args[1]))
-	if !s.machine.likeUs(t.TID) || whom < all && !samePIDs(t.TID) {
+	if whom < all && !samePIDs(t.TID) {
 		return s.forbid(t, call, limits.Processes, linux.EPERM)
 	}
 	group := -whom
@@ -230,13 +230,18 @@ func (s *supervisor) killGroup(t *kernel.Task, call *ptrace.Syscall) ptrace.Acti
 		}
 	}
 	v := -int64(linux.ESRCH)
-	for _, pid := range s.k.Processes() {
-		if g, err := unix.Getpgid(pid); whom == all && pid == t.Group.TGID || whom != all && (err != nil || g != group) {
-			continue
+	err := withIdentity(t.TID, 1<<unix.CAP_KILL, func() {
+		for _, pid := range s.k.Processes() {
+			if g, err := unix.Getpgid(pid); whom == all && pid == t.Group.TGID || whom != all && (err != nil || g != group) {
+				continue
+			}
+			if r := result(unix.Kill(pid, sig)); v != 0 {
+				v = r // success is that one had it
+			}
 		}
-		if r := result(unix.Kill(pid, sig)); v != 0 {
-			v = r // success is that one had it
-		}
+	})
+	if err != nil {
+		return s.forbid(t, call, limits.Processes, linux.EPERM)
 	}
 	return answer(v)
 }

@@ -63,7 +63,10 @@ func TestSignalsWithoutScopes(t *testing.T) {
 
 func confinedWithoutScopes(group int, name string, arg ...string) *Cmd {
 	c := verified(name, arg...)
-	c.noScopes = true
+	c.noScopes, c.Dir = true, filepath.Dir(name)
+	if c.Dir == "." {
+		c.Dir = ""
+	}
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: group}
 	return c
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -21,9 +22,10 @@ import (
 var errNoLandlock = errors.New("this kernel has no Landlock, or it is off; --unconfined runs without confinement")
 
 // Confinement is what a report says was enforced besides the memory manager. Its JSON form is "none" for a
-// program that was not confined.
+// program that was not confined, or all that it was under, "seccomp profile FILE".
 type Confinement struct {
 	Enforced    bool     `json:"-"`
+	Profile     string   `json:"seccomp_profile,omitempty"` // the file
 	LandlockABI int      `json:"landlock_abi"`
 	Scopes      []string `json:"scopes"` // of Landlock: what does not reach out of the sandbox
 	// ReadWrite and ReadOnly are the paths that the program got besides the system's.
@@ -40,9 +42,15 @@ type Confinement struct {
 	NotEnforced  []string          `json:"not_enforced"` // what this host could not
 }
 
+const profileAlone = "seccomp profile "
+
 // MarshalJSON implements json.Marshaler.
 func (c Confinement) MarshalJSON() ([]byte, error) {
-	if !c.Enforced {
+	switch {
+	case c.Enforced:
+	case c.Profile != "":
+		return json.Marshal(profileAlone + c.Profile)
+	default:
 		return []byte(`"none"`), nil
 	}
 	type plain Confinement
@@ -51,7 +59,13 @@ func (c Confinement) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (c *Confinement) UnmarshalJSON(b []byte) error {
-	if *c = (Confinement{}); string(b) == `"none"` {
+	*c = Confinement{}
+	var alone string
+	if json.Unmarshal(b, &alone) == nil {
+		c.Profile = strings.TrimPrefix(alone, profileAlone)
+		if c.Profile == "none" {
+			c.Profile = ""
+		}
 		return nil
 	}
 	c.Enforced = true
@@ -81,7 +95,7 @@ func (c *Cmd) confine(files []*os.File) (_ *confinement, err error) {
 	}
 	x := &confinement{report: Confinement{
 		Enforced: true, LandlockABI: abi, Scopes: []string{}, Network: p.Net, Filters: []string{"default"}, Capabilities: []string{},
-		ReadWrite: []string{}, ReadOnly: []string{}, Limits: limitsInForce(p), NotEnforced: notEnforcedBy(abi),
+		ReadWrite: []string{}, ReadOnly: []string{}, Limits: limitsInForce(p), Profile: p.Seccomp, NotEnforced: notEnforcedBy(abi),
 	}}
 	defer func() {
 		if err != nil {

@@ -144,6 +144,9 @@ func (e *ends) refused(t *kernel.Task, c *kernel.Call, v *kernel.Verdict) *blame
 	if c.Nr == linux.SYS_SETRLIMIT || c.Nr == linux.SYS_PRLIMIT64 {
 		return r // no memory was asked for, and no program needs a higher limit to live
 	}
+	if v.Result.Refusal.Resource.Outside() {
+		return r // programs try what is there, such as a name service's socket, and do without
+	}
 	if c.Nr == linux.SYS_MMAP && blame.ArenaReservation(c.Args[0], c.Args[1], c.Args[2], c.Args[3]) {
 		return r
 	}

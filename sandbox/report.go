@@ -147,6 +147,8 @@ func newReport(c *Cmd) Report {
 		Ends:     []RefusalRecord{},
 		Drift:    []string{},
 		WX:       []WXRecord{},
+
+		Confinement: Confinement{Profile: c.Policy.Seccomp},
 	}
 }
 

@@ -87,6 +87,7 @@ type Cmd struct {
 	stdinEnd  io.Closer
 	done      chan struct{}
 	watchDone sync.WaitGroup
+	noScopes  bool // as if Landlock had no scopes, in tests
 	ctxErr    error
 	confined  *confinement // nil: it is not
 	timer     *time.Timer  // of Policy.Timeout
@@ -142,36 +143,38 @@ func (c *Cmd) Start() error {
 	} else if err != nil {
 		return &Error{Op: "policy", Err: err}
 	}
+	profile, err := loadProfile(&c.Policy, c.Logger)
+	if err != nil {
+		return err
+	}
 	files, err := c.files()
 	if err != nil {
 		c.closeAll()
 		return &Error{Op: "standard streams", Err: err}
 	}
-	sup, err := newSupervisor(c)
-	if err != nil {
-		c.closeAll()
-		return err
-	}
-	rules := filterFor(&c.Policy)
-	if sup.k.Counts() && inheritsMemory(sup.machine, files) {
-		sup.watching.inherit = true
-		rules.Rules = append(rules.Rules, growthFilter().Rules...)
-	}
-	filter, err := rules.Export()
-	if err != nil {
-		c.closeAll()
-		return &Error{Op: "seccomp filter", Err: err}
-	}
-	confined, err := c.confine(files)
-	if err != nil {
+	if c.confined, err = c.confine(files); err != nil {
 		c.closeAll()
 		return &Error{Op: "confinement", Err: err}
 	}
-	c.confined, sup.confined = confined, confined
+	sup, err := newSupervisor(c)
+	if err != nil {
+		return c.notStarted(err)
+	}
+	rules := filterFor(&c.Policy)
+	// A profile may refuse what another filter is loaded with later.
+	if sup.k.Counts() && (profile != nil || inheritsMemory(sup.machine, files)) {
+		sup.watching.inherit = true
+		rules.Rules = append(rules.Rules, growthFilter().Rules...)
+	}
+	rules.Rules = append(rules.Rules, sup.reach.rules(files)...)
+	filter, err := rules.Export()
+	if err != nil {
+		return c.notStarted(&Error{Op: "seccomp filter", Err: err})
+	}
+	sup.confined = c.confined
 	if c.Policy.WX != policy.WXAllow {
 		if sup.machine.code, err = newCode(c, files); err != nil {
-			c.closeAll()
-			return &Error{Op: "W^X", Err: err}
+			return c.notStarted(&Error{Op: "W^X", Err: err})
 		}
 	}
 	if c.Explain != nil {
@@ -190,23 +193,23 @@ func (c *Cmd) Start() error {
 		Path: c.Path, Args: c.argv(), Env: c.environ(), Dir: c.Dir, Files: files,
 		SysProcAttr: c.SysProcAttr,
 		Filter:      filter,
-		Restart:     neverInterrupted(),
+		Restart:     append(neverInterrupted(), sup.reach.notified()...),
 		ExitStops:   c.Policy.Verify != policy.VerifyOff,
 		Handler:     sup,
 
 		SetPersonality: set, ClearPersonality: clear,
 		Rlimits: rlimitsOf(&c.Policy), Loaded: loaded,
 	}
-	confined.configure(&cfg)
+	c.confined.configure(&cfg)
+	if profile != nil {
+		cfg.Filters = append(cfg.Filters, profile) // the last: it may refuse seccomp(2)
+	}
 	tracer, err := ptrace.Start(cfg)
-	confined.started()
-	sup.confinedBy(confined)
+	c.confined.started()
+	sup.confinedBy(c.confined)
 	if err != nil {
-		c.closeAll()
+		err = c.notStarted(err)
 		sup.notices.close()
-		if err := confined.end(); err != nil {
-			sup.log.Warn("temporary directory", "error", err)
-		}
 		var re *ptrace.RlimitError
 		if errors.As(err, &re) {
 			err = image.limitError(c, re)
@@ -408,6 +411,15 @@ func (c *Cmd) Report() *Report {
 
 // String returns the program and its arguments, for messages.
 func (c *Cmd) String() string { return strings.Join(c.argv(), " ") }
+
+// notStarted gives up what was made for a program that cannot be started, because of err.
+func (c *Cmd) notStarted(err error) error {
+	c.closeAll()
+	if endErr := c.confined.end(); endErr != nil {
+		err = fmt.Errorf("%w; %w", err, endErr)
+	}
+	return err
+}
 
 // programPath returns the program's path as we see it.
 func (c *Cmd) programPath() string {

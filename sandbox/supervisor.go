@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -46,6 +47,7 @@ type supervisor struct {
 	protecting map[int]*protecting
 	proofs     []int  // threads to be proved to have left their calls
 	copied     []byte // what is being written for the program
+	reach      *reach // nil where the program is not confined
 }
 
 func newSupervisor(c *Cmd) (*supervisor, error) {
@@ -60,6 +62,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 		ready:   make(chan struct{}),
 		machine: &machine{},
 		report:  newReport(c),
+		reach:   newReach(c),
 	}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
@@ -98,6 +101,9 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 		}
 	}
 	s.k.SetWX(wxMode(c.Policy.WX))
+	if s.reach != nil {
+		s.k.SetMaker(os.Getpid())
+	}
 	if len(rlimitsOf(&c.Policy)) > 0 {
 		s.k.SetHardLimits(hardLimits(&c.Policy))
 	}
@@ -180,6 +186,9 @@ func (s *supervisor) enter(tid int, call *ptrace.Syscall) (a ptrace.Action, prov
 		return ptrace.Action{Kind: ptrace.Kill}, 0
 	}
 	s.k.Settle(t)
+	if a, prove, ok := s.reachCall(t, call); ok {
+		return s.orKill(a), prove
+	}
 	if isClone(call.Nr) {
 		return s.clone(t, call)
 	}
@@ -287,6 +296,13 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 			return seen
 		}
 	}
+	return s.complete(t, call, ret)
+}
+
+// complete takes over the outcome of a call of t's that the model has decided, and returns what the program
+// is to see.
+func (s *supervisor) complete(t *kernel.Task, call *ptrace.Syscall, ret int64) int64 {
+	tid := t.TID
 	s.mapped(t, call)
 	res, drift, err := s.k.Complete(t, ret)
 	s.noteHidden(tid)
@@ -471,6 +487,9 @@ func (s *supervisor) Exited(tid int, status unix.WaitStatus) {
 		delete(s.watching.seeks, tid)
 		delete(s.watching.failed, tid)
 		delete(s.protecting, tid)
+		if s.reach != nil {
+			delete(s.reach.connects, tid)
+		}
 		s.k.Exit(t)
 		if tid == t.Group.TGID { // a process's first thread is reported last
 			s.ended(t, status)
@@ -520,6 +539,7 @@ func (s *supervisor) finish(status unix.WaitStatus, err error) {
 		s.report.Cause, s.report.EndedBy = CauseTimeout, nil
 	}
 	s.machine.inodes.close()
+	s.reach.close()
 	for _, x := range s.watching.suspect {
 		unix.Close(x.fd)
 	}

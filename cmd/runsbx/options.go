@@ -63,6 +63,8 @@ var runFlags = []flag{
 		set: func(o *options, v string) error { return setBool(&o.policy.Net, v) }},
 	{name: "fd", value: "N", usage: "let the program have descriptor N besides 0, 1 and 2; repeatable", repeat: true, set: setFd},
 	{name: "timeout", value: "DURATION", usage: "kill the program and all it has started after 10s, 5m or 1h30m, and exit with 124", set: setTimeout},
+	{name: "seccomp", value: "FILE", usage: "add a seccomp profile in Docker's or the OCI's format",
+		set: func(o *options, v string) error { o.policy.Seccomp = v; return nil }},
 	{name: "unconfined", usage: "service memory only; no file, network or syscall confinement", toggle: true,
 		set: func(o *options, v string) error { return setBool(&o.policy.Unconfined, v) }},
 	{name: "inject", value: "CALL:error=ERRNO[:when=EXPR]", usage: "make calls fail, in strace's syntax; repeatable",

@@ -21,10 +21,16 @@ const (
 	Trace
 	// Notify asks the filter's listener (SECCOMP_RET_USER_NOTIF).
 	Notify
-	// Errno answers the call with Rule.Errno.
+	// Errno answers the call with Rule.Errno; 0 makes it return 0.
 	Errno
 	// Kill kills the process.
 	Kill
+	// KillThread kills the thread.
+	KillThread
+	// Trap sends the thread SIGSYS.
+	Trap
+	// Log lets the call run, and the kernel log it.
+	Log
 )
 
 // Op compares an argument.
@@ -39,6 +45,12 @@ const (
 	MaskedEqual
 	// Greater is argument > Value.
 	Greater
+	// GreaterEqual is argument >= Value.
+	GreaterEqual
+	// Less is argument < Value.
+	Less
+	// LessEqual is argument <= Value.
+	LessEqual
 )
 
 // Cond is a condition on argument Arg (0 to 5), compared as an unsigned 64-bit number.
@@ -73,6 +85,13 @@ func Version() string {
 	return fmt.Sprintf("%d.%d.%d", major, minor, micro)
 }
 
+// Number returns the number of the x86-64 system call that libseccomp knows by this name.
+func Number(name string) (nr uint64, ok bool) {
+	n, err := libseccomp.GetSyscallFromNameByArch(name, libseccomp.ArchAMD64)
+	// Negative ones stand for calls of other architectures.
+	return uint64(n), err == nil && n >= 0
+}
+
 // Export returns the filter as a BPF program, an array of struct sock_filter. It is exported
 // instead of loaded: libseccomp-golang's filters always ask for TSYNC, which would put this
 // process's own threads under it.
@@ -101,7 +120,9 @@ func (f Filter) Export() ([]byte, error) {
 		if r.Act == f.Default && (r.Act != Errno || r.Errno == f.DefaultErrno) {
 			continue // libseccomp takes this for a mistake
 		}
-		if err := add(filter, r); err != nil {
+		if err := add(filter, r); err == unix.EEXIST {
+			return nil, fmt.Errorf("seccomp: rules for system call %d that contradict each other", r.Nr)
+		} else if err != nil {
 			return nil, fmt.Errorf("seccomp: rule for system call %d: %w", r.Nr, err)
 		}
 	}
@@ -111,8 +132,8 @@ func (f Filter) Export() ([]byte, error) {
 // maxNumber is below the bit that marks x32's calls, all of which are refused.
 const maxNumber = 0x3fffffff
 
-// maxErrno is the largest that libseccomp takes.
-const maxErrno = 4094
+// MaxErrno is the largest errno that libseccomp takes.
+const MaxErrno = 4094
 
 func add(filter *libseccomp.ScmpFilter, r Rule) error {
 	if r.Nr > maxNumber {
@@ -145,6 +166,12 @@ func condition(c Cond) (libseccomp.ScmpCondition, error) {
 		return libseccomp.MakeCondition(c.Arg, libseccomp.CompareMaskedEqual, c.Mask, c.Value)
 	case Greater:
 		return libseccomp.MakeCondition(c.Arg, libseccomp.CompareGreater, c.Value)
+	case GreaterEqual:
+		return libseccomp.MakeCondition(c.Arg, libseccomp.CompareGreaterEqual, c.Value)
+	case Less:
+		return libseccomp.MakeCondition(c.Arg, libseccomp.CompareLess, c.Value)
+	case LessEqual:
+		return libseccomp.MakeCondition(c.Arg, libseccomp.CompareLessOrEqual, c.Value)
 	}
 	return libseccomp.ScmpCondition{}, fmt.Errorf("unknown comparison %d", c.Op)
 }
@@ -158,12 +185,18 @@ func action(a Act, errno uint16) (libseccomp.ScmpAction, error) {
 	case Notify:
 		return libseccomp.ActNotify, nil
 	case Errno:
-		if errno == 0 || errno > maxErrno {
+		if errno > MaxErrno {
 			return libseccomp.ActInvalid, fmt.Errorf("no errno: %d", errno)
 		}
 		return libseccomp.ActErrno.SetReturnCode(int16(errno)), nil
 	case Kill:
 		return libseccomp.ActKillProcess, nil
+	case KillThread:
+		return libseccomp.ActKillThread, nil
+	case Trap:
+		return libseccomp.ActTrap, nil
+	case Log:
+		return libseccomp.ActLog, nil
 	}
 	return libseccomp.ActInvalid, fmt.Errorf("unknown action %d", a)
 }

@@ -1,19 +1,12 @@
 package seccomp
 
 import (
-	"encoding/binary"
 	"testing"
 
 	"golang.org/x/sys/unix"
-)
 
-// data is struct seccomp_data.
-type data struct {
-	nr   int32
-	arch uint32
-	ip   uint64
-	args [6]uint64
-}
+	"github.com/runsbx/runsbx/ptrace/seccomp/bpftest"
+)
 
 const (
 	retAllow  = unix.SECCOMP_RET_ALLOW
@@ -21,64 +14,22 @@ const (
 	retNotify = unix.SECCOMP_RET_USER_NOTIF
 	retErrno  = unix.SECCOMP_RET_ERRNO
 	retKill   = unix.SECCOMP_RET_KILL_PROCESS
+	retThread = unix.SECCOMP_RET_KILL_THREAD
+	retTrap   = unix.SECCOMP_RET_TRAP
+	retLog    = unix.SECCOMP_RET_LOG
 )
 
-// eval runs the program as the kernel does. looked reports whether it looked at anything but the
-// number and the architecture, in which case the kernel cannot cache its answer.
-func eval(t *testing.T, prog []byte, d data) (ret uint32, looked bool) {
+// eval runs the program as the kernel does.
+func eval(t *testing.T, prog []byte, d bpftest.Data) (ret uint32, looked bool) {
 	t.Helper()
-	var mem [64]byte
-	binary.NativeEndian.PutUint32(mem[0:], uint32(d.nr))
-	binary.NativeEndian.PutUint32(mem[4:], d.arch)
-	binary.NativeEndian.PutUint64(mem[8:], d.ip)
-	for i, a := range d.args {
-		binary.NativeEndian.PutUint64(mem[16+8*i:], a)
+	ret, looked, err := bpftest.Run(prog, d)
+	if err != nil {
+		t.Fatal(err)
 	}
-	var a uint32
-	for pc := 0; ; pc++ {
-		if 8*pc+8 > len(prog) {
-			t.Fatalf("ran off the end at %d", pc)
-		}
-		in := prog[8*pc:]
-		code, jt, jf, k := binary.NativeEndian.Uint16(in), in[2], in[3], binary.NativeEndian.Uint32(in[4:])
-		jump := func(cond bool) {
-			if cond {
-				pc += int(jt)
-			} else {
-				pc += int(jf)
-			}
-		}
-		switch code {
-		case unix.BPF_LD | unix.BPF_W | unix.BPF_ABS:
-			a = binary.NativeEndian.Uint32(mem[k:])
-			looked = looked || k > 4
-		case unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K:
-			jump(a == k)
-		case unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K:
-			jump(a > k)
-		case unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K:
-			jump(a >= k)
-		case unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K:
-			jump(a&k != 0)
-		case unix.BPF_JMP | unix.BPF_JA:
-			pc += int(k)
-		case unix.BPF_ALU | unix.BPF_AND | unix.BPF_K:
-			a &= k
-		case unix.BPF_RET | unix.BPF_K:
-			return k, looked
-		default:
-			t.Fatalf("instruction %#x at %d", code, pc)
-		}
-	}
+	return ret, looked
 }
 
-const x86_64 = unix.AUDIT_ARCH_X86_64
-
-func call(nr int, args ...uint64) data {
-	d := data{nr: int32(nr), arch: x86_64}
-	copy(d.args[:], args)
-	return d
-}
+func call(nr int, args ...uint64) bpftest.Data { return bpftest.Call(uint64(nr), args...) }
 
 // sample has a bit of everything.
 func sample() Filter {
@@ -116,7 +67,7 @@ func TestExport(t *testing.T) {
 	const top = 1 << 32
 	enosys := uint32(retErrno | unix.ENOSYS)
 	for _, tt := range []struct {
-		d    data
+		d    bpftest.Data
 		want uint32
 	}{
 		{call(unix.SYS_MMAP), retTrace},
@@ -143,9 +94,9 @@ func TestExport(t *testing.T) {
 		{call(unix.SYS_DUP2, 0, 1<<34), retErrno | 4000},
 		{call(unix.SYS_DUP2, 0, 5), retAllow},
 		// Other ABIs: int 0x80, x32 by its bit, whatever the number.
-		{data{nr: 90, arch: unix.AUDIT_ARCH_I386}, enosys},
-		{data{nr: 9, arch: unix.AUDIT_ARCH_I386}, enosys},
-		{data{nr: 0, arch: unix.AUDIT_ARCH_AARCH64}, enosys},
+		{bpftest.Data{Nr: 90, Arch: unix.AUDIT_ARCH_I386}, enosys},
+		{bpftest.Data{Nr: 9, Arch: unix.AUDIT_ARCH_I386}, enosys},
+		{bpftest.Data{Nr: 0, Arch: unix.AUDIT_ARCH_AARCH64}, enosys},
 		{call(0x40000000), enosys},
 		{call(0x40000000 + unix.SYS_MMAP), enosys},
 		{call(0x40000000 + 512), enosys},
@@ -154,7 +105,7 @@ func TestExport(t *testing.T) {
 		{call(-1), retAllow},
 	} {
 		if got, _ := eval(t, prog, tt.d); got != tt.want {
-			t.Errorf("call %d%v of %#x: got %#x, want %#x", tt.d.nr, tt.d.args, tt.d.arch, got, tt.want)
+			t.Errorf("call %d%v of %#x: got %#x, want %#x", tt.d.Nr, tt.d.Args, tt.d.Arch, got, tt.want)
 		}
 	}
 	for advice := range uint64(30) {
@@ -194,7 +145,7 @@ func TestRejects(t *testing.T) {
 		"number":        {Rules: []Rule{{Nr: 1 << 31, Act: Trace}}},
 		"x32 number":    {Rules: []Rule{{Nr: 0x40000000 + 9, Act: Trace}}},
 		"errno":         {Rules: []Rule{{Nr: 1, Act: Errno, Errno: 4095}}},
-		"default errno": {Default: Errno},
+		"default errno": {Default: Errno, DefaultErrno: MaxErrno + 1},
 	} {
 		if b, err := f.Export(); err == nil {
 			t.Errorf("%s: a program of %d bytes", name, len(b))
@@ -203,8 +154,11 @@ func TestRejects(t *testing.T) {
 }
 
 func TestEachDefault(t *testing.T) {
-	for def, want := range map[Act]uint32{Allow: retAllow, Trace: retTrace, Notify: retNotify, Kill: retKill} {
-		f := Filter{Default: def, Rules: []Rule{{Nr: 0, Act: Errno, Errno: 1}, {Nr: 1, Act: Allow}}}
+	for def, want := range map[Act]uint32{
+		Allow: retAllow, Trace: retTrace, Notify: retNotify, Kill: retKill, KillThread: retThread, Trap: retTrap, Log: retLog,
+		Errno: retErrno | 38,
+	} {
+		f := Filter{Default: def, DefaultErrno: 38, Rules: []Rule{{Nr: 0, Act: Errno, Errno: 1}, {Nr: 1, Act: Allow}}}
 		prog, err := f.Export()
 		if err != nil {
 			t.Error(def, err)
@@ -214,6 +168,34 @@ func TestEachDefault(t *testing.T) {
 			if got, _ := eval(t, prog, call(nr)); got != want {
 				t.Errorf("default %d, call %d: got %#x, want %#x", def, nr, got, want)
 			}
+		}
+	}
+}
+
+// TestEachComparison: arguments are unsigned 64-bit numbers.
+func TestEachComparison(t *testing.T) {
+	const v = 1<<40 + 7
+	for op, want := range map[Op][3]bool{ // below, equal, above
+		Equal: {false, true, false}, NotEqual: {true, false, true}, Greater: {false, false, true},
+		GreaterEqual: {false, true, true}, Less: {true, false, false}, LessEqual: {true, true, false},
+	} {
+		prog, err := Filter{Rules: []Rule{{Nr: 5, Act: Errno, Errno: 2, Conds: []Cond{{Arg: 3, Op: op, Value: v}}}}}.Export()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, arg := range []uint64{v - 1, v, v + 1} {
+			ret, _ := eval(t, prog, call(5, 0, 0, 0, arg))
+			if hit := ret == retErrno|2; hit != want[i] {
+				t.Errorf("comparison %d with %+d: %v", op, i-1, hit)
+			}
+		}
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for name, want := range map[string]bool{"mkdir": true, "socketcall": false, "frobnicate": false, "": false, "chown32": false} {
+		if nr, ok := Number(name); ok != want || ok && nr != unix.SYS_MKDIR {
+			t.Errorf("%q: %d, %v", name, nr, ok)
 		}
 	}
 }

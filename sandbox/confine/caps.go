@@ -14,7 +14,8 @@ var keptCapabilities = []int{
 	unix.CAP_SETUID, unix.CAP_SETPCAP, unix.CAP_NET_BIND_SERVICE, unix.CAP_SYS_CHROOT,
 }
 
-func keptMask() (m uint64) {
+// KeptCapabilities returns them as a mask, bit n for capability n.
+func KeptCapabilities() (m uint64) {
 	for _, c := range keptCapabilities {
 		m |= 1 << c
 	}
@@ -33,7 +34,7 @@ func Capset(pid int) (header, data []byte, dropped []int, err error) {
 	permitted := uint64(d[0].Permitted) | uint64(d[1].Permitted)<<32
 	effective := uint64(d[0].Effective) | uint64(d[1].Effective)<<32
 	inheritable := uint64(d[0].Inheritable) | uint64(d[1].Inheritable)<<32
-	keep := keptMask()
+	keep := KeptCapabilities()
 	if (permitted|effective)&^keep == 0 && inheritable == 0 {
 		return nil, nil, nil, nil
 	}

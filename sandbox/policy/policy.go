@@ -82,6 +82,7 @@ type Policy struct {
 	ReadWrite  []string          // paths the program may read, execute and write besides the defaults
 	ReadOnly   []string          // paths the program may read and execute besides the defaults
 	Net        bool              // the program may use the network
+	Seccomp    string            // file of a seccomp profile (Docker's or the OCI's format), "" for none
 	Inject     []string          // failures on demand, in strace's syntax
 }
 

@@ -32,6 +32,18 @@ type passage struct {
 // SharesDescriptors reports whether others have the same table of descriptors as t.
 func (t *Task) SharesDescriptors() bool { return t.table.users > 1 }
 
+// Tables returns a task of each table of descriptors that there is.
+func (k *Kernel) Tables() (tids []int) {
+	seen := make(map[*descriptors]bool)
+	for tid, t := range k.tasks {
+		if !seen[t.table] {
+			seen[t.table] = true
+			tids = append(tids, tid)
+		}
+	}
+	return tids
+}
+
 // PassDescriptors decides whether t may write, by call nr, to what the numbers stand for: Run or Wait.
 func (k *Kernel) PassDescriptors(t *Task, nr uint64, s *Span) Verdict {
 	if t.table.users == 1 {

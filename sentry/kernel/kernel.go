@@ -14,6 +14,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/runsbx/runsbx/sentry/hostarch"
@@ -111,6 +112,7 @@ type Kernel struct {
 	tasks       map[int]*Task
 	wake        []int // tasks whose wait is over; see TakeWakeups
 
+	maker    int                  // see SetMaker
 	maxTasks uint64               // tasks that there may be at a time; 0 is no limit
 	ledger   *limits.Ledger       // what all have committed together; nil: it is not counted
 	objects  map[*mm.File]*object // what is charged to it besides address spaces
@@ -152,6 +154,9 @@ func (k *Kernel) SetMapCount(n uint64) {
 		k.cfg.MaxMapCount, k.ownMapCount = int(n), true
 	}
 }
+
+// SetMaker says that process pid makes System V segments in place of the tasks.
+func (k *Kernel) SetMaker(pid int) { k.maker = pid }
 
 // Reconfigure takes over settings of the host that have changed.
 func (k *Kernel) Reconfigure(cfg mm.Config) {
@@ -203,6 +208,19 @@ func (k *Kernel) Task(tid int) *Task { return k.tasks[tid] }
 
 // Len returns the number of living tasks.
 func (k *Kernel) Len() int { return len(k.tasks) }
+
+// Processes returns the process ids of the sandbox.
+func (k *Kernel) Processes() (tgids []int) {
+	for tid, t := range k.tasks {
+		if tid == t.Group.TGID {
+			tgids = append(tgids, tid)
+		}
+	}
+	return tgids
+}
+
+// Threads returns the thread ids of the sandbox.
+func (k *Kernel) Threads() []int { return slices.Collect(maps.Keys(k.tasks)) }
 
 // Start adds the first task of the sandbox; its first Exec follows.
 func (k *Kernel) Start(tid int) (*Task, error) {

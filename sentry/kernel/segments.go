@@ -56,7 +56,7 @@ func (k *Kernel) chargeSegment(t *Task, id int32) {
 		return
 	}
 	info, ok := all[id]
-	if !ok || info.Creator != t.Group.TGID {
+	if !ok || info.Creator != t.Group.TGID && info.Creator != k.maker {
 		return
 	}
 	k.addSegment(t, id, info)

@@ -23,7 +23,15 @@ const (
 
 	// Uncounted is memory that cannot be counted, while there is a limit on all memory.
 	Uncounted Resource = "uncounted"
+
+	// What is outside of the sandbox, and refused by policy.
+	Sockets   Resource = "unix-socket" // a unix socket of others
+	Processes Resource = "process"     // a process of others
+	IPC       Resource = "ipc"         // a System V object of others
 )
+
+// Outside reports whether the resource is something that is not the sandbox's.
+func (r Resource) Outside() bool { return r == Sockets || r == Processes || r == IPC }
 
 // Refusal says which limit refused a call and by how much. Used, Wanted and Limit are bytes,
 // except for MapCount, where they are VMAs, and Procs, where they are tasks.

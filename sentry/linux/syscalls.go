@@ -1,5 +1,7 @@
 package linux
 
+import "slices"
+
 // System call numbers of Linux on amd64 (arch/x86/entry/syscalls/syscall_64.tbl).
 const (
 	SYS_READ                    = 0
@@ -400,6 +402,13 @@ func SyscallName(nr uint64) string {
 
 // HasSyscall reports whether this table has a system call nr.
 func HasSyscall(nr uint64) bool { return nr < uint64(len(syscallNames)) && syscallNames[nr] != "" }
+
+// SyscallNumber returns the number of the system call with this name; ok is false for a name that
+// this table does not have.
+func SyscallNumber(name string) (nr uint64, ok bool) {
+	i := slices.Index(syscallNames[:], name)
+	return uint64(i), i >= 0 && name != ""
+}
 
 // syscallNames is indexed by system call number.
 var syscallNames = [...]string{

@@ -66,6 +66,12 @@ func value(a Act, errno uint16) (uint32, error) {
 		return unix.SECCOMP_RET_ERRNO | uint32(errno), nil
 	case Kill:
 		return unix.SECCOMP_RET_KILL_PROCESS, nil
+	case KillThread:
+		return unix.SECCOMP_RET_KILL_THREAD, nil
+	case Trap:
+		return unix.SECCOMP_RET_TRAP, nil
+	case Log:
+		return unix.SECCOMP_RET_LOG, nil
 	}
 	return 0, fmt.Errorf("action %d in a table", a)
 }

@@ -1,0 +1,3 @@
+package escape
+
+var confineAttacks = []attack{}

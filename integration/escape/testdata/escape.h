@@ -47,7 +47,7 @@ enum { PRIV = MAP_PRIVATE | MAP_ANONYMOUS, SHARED = MAP_SHARED | MAP_ANONYMOUS }
 static inline void finish(int status, const char *how, const char *what)
 {
 	int e = errno;
-	dprintf(1, status == 1 ? "%s%s: %s\n" : "%s%s\n", how, what, e ? strerrorname_np(e) : "no effect");
+	dprintf(1, status ? "%s%s: %s\n" : "%s\n", how, what, e ? strerrorname_np(e) : "no effect");
 	_exit(status);
 }
 static inline void escaped(void) { finish(0, "escaped", ""); }
@@ -215,6 +215,22 @@ static inline void reached(long r)
 	escaped();
 }
 
+// A user who is not root needs a user namespace for other namespaces.
+static inline void namespaces(int flags)
+{
+	char map[64];
+	uid_t uid = geteuid();
+	HOST(unshare(flags | (uid ? CLONE_NEWUSER : 0)));
+	snprintf(map, sizeof map, "0 %u 1", uid);
+	if (uid) {
+		write(HOST(open("/proc/self/uid_map", O_WRONLY)), map, strlen(map));
+		write(HOST(open("/proc/self/setgroups", O_WRONLY)), "deny", 4);
+		write(HOST(open("/proc/self/gid_map", O_WRONLY)), map, strlen(map)); // the tests' users have equal ids
+	}
+	if (flags & CLONE_NEWNS)
+		HOST(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+}
+
 // Sockets.
 static inline int unix_address(struct sockaddr_un *a, const char *name) // a name with @ is abstract
 {
@@ -234,4 +250,12 @@ static inline void unix_connect(int type, const char *name)
 	escaped();
 }
 
-static inline int rounds(void) { return getenv("ROUNDS") ? number("ROUNDS") : 2000; }
+// Races. Natively there is more time, since they end with the first success.
+static inline int rounds(void) { return number("ROUNDS") * (native() ? 100 : 1); }
+static inline void racer(void *(*f)(void *), void *arg)
+{
+	pthread_t t;
+	if (pthread_create(&t, NULL, f, arg))
+		not_here("a thread");
+	usleep(2000);
+}

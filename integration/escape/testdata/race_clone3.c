@@ -10,9 +10,8 @@ static void *swapper(void *arg)
 }
 int main(void)
 {
-	pthread_t t;
 	int status;
-	pthread_create(&t, NULL, swapper, NULL);
+	racer(swapper, NULL);
 	for (int i = 0; i < rounds() / 10; i++) {
 		pid_t pid = HOST(syscall(SYS_clone3, &a, sizeof a));
 		if (pid == 0) {

@@ -12,10 +12,9 @@ static void *swapper(void *arg)
 }
 int main(void)
 {
-	pthread_t t;
 	put42(file("f"));
 	int fd = NEED(open("f", O_RDONLY));
-	pthread_create(&t, NULL, swapper, &fd);
+	racer(swapper, &fd);
 	for (int i = 0; i < rounds(); i++) {
 		void *p = mmap(NULL, PAGE, RX, MAP_PRIVATE, fd, 0);
 		if (p == MAP_FAILED)

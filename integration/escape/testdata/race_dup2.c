@@ -9,10 +9,9 @@ static void *swapper(void *arg)
 }
 int main(void)
 {
-	pthread_t t;
 	lib = NEED(open("/lib64/ld-linux-x86-64.so.2", O_RDONLY)), mem = memfd(0), fd = NEED(dup(lib));
 	put42(mem);
-	pthread_create(&t, NULL, swapper, NULL);
+	racer(swapper, NULL);
 	for (int i = 0; i < rounds(); i++) {
 		void *p = mmap(NULL, PAGE, RX, MAP_PRIVATE, fd, 0);
 		if (p == MAP_FAILED)

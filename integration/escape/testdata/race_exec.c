@@ -8,11 +8,10 @@ static void *swapper(void *arg)
 }
 int main(void)
 {
-	pthread_t t;
 	int status;
 	payload("evil");
 	NEED(symlink("/bin/true", "prog")), NEED(symlink("evil", "other"));
-	pthread_create(&t, NULL, swapper, NULL);
+	racer(swapper, NULL);
 	for (int i = 0; i < rounds() / 10; i++) {
 		pid_t pid = NEED(vfork());
 		if (pid == 0)

@@ -9,10 +9,9 @@ static void *swapper(void *arg)
 }
 int main(void)
 {
-	pthread_t t;
 	int status;
 	payload("evil");
-	pthread_create(&t, NULL, swapper, NULL);
+	racer(swapper, NULL);
 	for (int i = 0; i < rounds() / 10; i++) {
 		pid_t pid = NEED(vfork());
 		if (pid == 0)

@@ -16,12 +16,11 @@ static void *writer(void *arg)
 }
 int main(void)
 {
-	pthread_t t;
 	int fd = file("f");
 	put42(fd);
 	page = map(PROT_NONE, PRIV, -1);
 	signal(SIGSEGV, fault), signal(SIGBUS, fault), signal(SIGILL, fault);
-	pthread_create(&t, NULL, writer, &fd);
+	racer(writer, &fd);
 	for (volatile int i = 0; i < rounds(); i++)
 		if (mprotect(page, PAGE, RX) == 0 && sigsetjmp(out, 1) == 0 && runs42(page))
 			escaped();

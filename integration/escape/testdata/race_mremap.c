@@ -16,12 +16,11 @@ static void *mover(void *arg)
 }
 int main(void)
 {
-	pthread_t t;
 	int fd = file("f");
 	put42(fd);
 	place = map(PROT_NONE, PRIV, -1), page = map(PROT_NONE, PRIV, -1);
 	signal(SIGSEGV, fault), signal(SIGBUS, fault), signal(SIGILL, fault);
-	pthread_create(&t, NULL, mover, &fd);
+	racer(mover, &fd);
 	for (volatile int i = 0; i < rounds(); i++)
 		if (mprotect(place, PAGE, RX) == 0 && sigsetjmp(out, 1) == 0 && runs42(place))
 			escaped();

@@ -9,9 +9,8 @@ static void *swapper(void *arg)
 }
 int main(void)
 {
-	pthread_t t;
 	void *p = file_page();
-	pthread_create(&t, NULL, swapper, NULL);
+	racer(swapper, NULL);
 	for (int i = 0; i < rounds(); i++) {
 		int fd = open(path, i % 2 ? O_RDONLY : O_RDWR);
 		if (fd >= 0 && pwrite(fd, code42, sizeof code42, (off_t)p) == sizeof code42)

@@ -13,7 +13,6 @@ static void *mapper(void *arg)
 }
 int main(int argc, char **argv)
 {
-	pthread_t t;
 	int left = argc > 1 ? atoi(argv[1]) : rounds() / 20, status;
 	char next[16];
 	if (argc == 1) {
@@ -27,7 +26,7 @@ int main(int argc, char **argv)
 	}
 	if (left <= 0)
 		return 1;
-	pthread_create(&t, NULL, mapper, NULL);
+	racer(mapper, NULL);
 	usleep(200);
 	snprintf(next, sizeof next, "%d", left - 1);
 	execl("/proc/self/exe", argv[0], next, NULL);

@@ -14,9 +14,8 @@ static void *writer(void *arg)
 }
 int main(void)
 {
-	pthread_t t;
 	close(file("f"));
-	pthread_create(&t, NULL, writer, NULL);
+	racer(writer, NULL);
 	for (int i = 0; i < rounds(); i++) {
 		int fd = open("f", O_RDONLY);
 		void *p = mmap(NULL, PAGE, RX, MAP_PRIVATE, fd, 0);

@@ -1,4 +1,4 @@
-// The inode of its own executable is kept and overwritten while only /bin/true is running from a copy of it.
+// The program runs from a copy, so that its own executable is not busy (ETXTBSY), and overwrites that in place.
 #include "escape.h"
 int main(int argc, char **argv)
 {
@@ -6,6 +6,7 @@ int main(int argc, char **argv)
 		int fd = open(argv[1], O_WRONLY);
 		if (fd < 0)
 			contained("open");
+		close(fd);
 		payload(argv[1]);
 		EXEC42(argv[1]);
 	}

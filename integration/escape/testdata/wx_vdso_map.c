@@ -1,21 +1,25 @@
 // ARCH_MAP_VDSO_64 makes the kernel map executable pages anew, where one likes; they are then changed.
 #include "escape.h"
 #include <asm/prctl.h>
-#include <sys/auxv.h>
+static void vdso(unsigned long *from, unsigned long *to) // with the pages of data before it
+{
+	char line[256];
+	FILE *f = NEED(fopen("/proc/self/maps", "r"));
+	for (*from = 0; fgets(line, sizeof line, f);)
+		if (strstr(line, "[vvar") || strstr(line, "[vdso]"))
+			sscanf(line, *from ? "%*x-%lx" : "%lx-%lx", *from ? to : from, to);
+	fclose(f);
+}
 int main(void)
 {
-	char *old = (char *)getauxval(AT_SYSINFO_EHDR);
-	NEED(munmap(old - 4 * PAGE, 8 * PAGE));
-	long size = HOST(syscall(SYS_arch_prctl, 0x2003, 0x10000000));
-	FILE *f = NEED(fopen("/proc/self/maps", "r"));
-	char line[256];
-	unsigned long p = 0;
-	while (fgets(line, sizeof line, f))
-		if (strstr(line, "[vdso]"))
-			sscanf(line, "%lx", &p);
-	if (!size || !p)
-		contained("no new vDSO");
-	protect((void *)p, RWX);
-	write42((void *)p);
-	run42((void *)p);
+	unsigned long from, to;
+	vdso(&from, &to);
+	NEED(munmap((void *)from, to - from));
+	HOST(syscall(SYS_arch_prctl, 0x2003, 0x10000000L));
+	vdso(&from, &to);
+	from = to - 2 * PAGE; // without its data
+	TRY(mprotect((void *)from, to - from, RW));
+	write42((void *)from);
+	TRY(mprotect((void *)from, to - from, RX));
+	run42((void *)from);
 }

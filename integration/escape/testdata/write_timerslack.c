@@ -1,0 +1,7 @@
+// /proc/PID/timerslack_ns of a process outside: one of the files by which other processes are changed.
+#include "escape.h"
+int main(void)
+{
+	TRY(write(TRY(open(proc(victim(), "timerslack_ns"), O_WRONLY)), "60000", 5));
+	escaped();
+}

@@ -97,7 +97,6 @@ var confineAttacks = []attack{
 	{name: "sig_lease", hit: true},
 	{name: "sig_dnotify", hit: true},
 	{name: "sig_timer"},
-	{name: "sig_clone_parent"},
 
 	// Other ways to reach a process outside.
 	{name: "proc_attach"},
@@ -110,7 +109,7 @@ var confineAttacks = []attack{
 	{name: "proc_scheduler"},
 	{name: "proc_schedattr"},
 	{name: "proc_priority"},
-	{name: "proc_priority_user"},
+	{name: "proc_priority_group"},
 	{name: "proc_ioprio"},
 	{name: "proc_pidfd_getfd"},
 	{name: "proc_kcmp"},
@@ -239,5 +238,6 @@ var confineAttacks = []attack{
 	{name: "known_chmod", known: true},
 	{name: "known_stat", known: true},
 	{name: "known_proc", known: true},
+	{name: "known_clone_parent", known: true},
 	{name: "known_flock", known: true},
 }

@@ -10,6 +10,7 @@
 //	survive_test.go  processes that want to outlive the supervisor
 //	works_test.go    ordinary things that work as they do natively
 //
-// Races are tried -rounds times. -outcomes FILE writes a table of how each program ended.
+// Races are tried -rounds times. -outcomes FILE writes a table of how each program ended; -with FLAGS has
+// other flags than --wx deny stop the attacks.
 // RUNSBX_BIN=FILE tests that binary instead of building cmd/runsbx.
 package escape

@@ -20,6 +20,7 @@ import (
 var (
 	rounds   = flag.Int("rounds", 2000, "how often each race is tried")
 	outcomes = flag.String("outcomes", "", "a file to which one line is appended for each run")
+	with     = flag.String("with", "--wx deny", "the flags of runsbx run that have to stop the attacks")
 )
 
 // Everything of one test run lies below root, which every user may enter.
@@ -69,10 +70,15 @@ func testMain(m *testing.M) int {
 // TODO(merge): delete this function and its calls when both are built.
 func needEnforcement(t *testing.T) {
 	t.Helper()
-	out, err := exec.Command(runsbx, "run", "--wx", "deny", "true").CombinedOutput()
+	out, err := exec.Command(runsbx, append(confinedBy()[1:], "true")...).CombinedOutput()
 	if err != nil && bytes.Contains(out, []byte("not built")) {
 		t.Skip("--wx deny is not built yet")
 	}
+}
+
+// confinedBy is what stands before a program that is to be confined.
+func confinedBy() []string {
+	return append(append([]string{runsbx, "run"}, strings.Fields(*with)...), "--")
 }
 
 // user is who a program runs as.

@@ -60,10 +60,10 @@ static inline void tried(void) { errno = 0, contained("the victim knows"); }
 
 // Calls of an attack: TRY works natively, HOST is one that the host may refuse by itself, NEED
 // prepares the attack.
-#define CALL(x, failed) ({ errno = 0; __typeof__((x) + 0) r_ = (x); if ((long)r_ == -1) failed(#x); r_; })
-#define TRY(x) CALL(x, contained)
-#define HOST(x) CALL(x, (native() ? not_here : contained))
-#define NEED(x) CALL(x, not_here)
+#define CALL(x, text, failed) ({ errno = 0; __typeof__((x) + 0) r_ = (x); if ((long)r_ == -1) failed(text); r_; })
+#define TRY(x) CALL(x, #x, contained)
+#define HOST(x) CALL(x, #x, (native() ? not_here : contained))
+#define NEED(x) CALL(x, #x, not_here)
 
 static inline char *env(const char *name)
 {

@@ -2,6 +2,7 @@
 #include "escape.h"
 int main(void)
 {
-	TRY(write(TRY(open(proc(victim(), "timerslack_ns"), O_WRONLY)), "60000", 5));
+	int fd = TRY(open(proc(victim(), "timerslack_ns"), O_WRONLY));
+	HOST(write(fd, "60000", 5));
 	escaped();
 }

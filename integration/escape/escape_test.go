@@ -24,7 +24,8 @@ type attack struct {
 	hit bool
 	// mayNotStart says that refusing to run the program is right, too.
 	mayNotStart bool
-	// failClosed says that the attack is one on the supervisor, which may then give up (status 125).
+	// failClosed says that the attack is one on the supervisor, or on what it sees, and that it may
+	// then give up (status 125).
 	failClosed bool
 	// known is not prevented, and documented as such: what happens is only told.
 	known bool
@@ -74,13 +75,13 @@ func (a attack) confined(t *testing.T, u user) {
 		}
 		return
 	}
-	if strings.Contains(r.stdout, "escaped") {
-		t.Errorf("escaped: %v", r)
-	}
 	if hits != untouched {
 		t.Errorf("the process outside: %s", hits)
 	}
 	p.checkFiles(t)
+	if strings.Contains(r.stdout, "escaped") {
+		t.Fatalf("escaped: %v", r)
+	}
 	answered := (r.status == "exit 1" || r.status == "exit 0") && strings.Contains(r.stdout, "contained:") ||
 		r.status == "exit 77" && strings.Contains(r.stdout, "not here:")
 	killed := strings.HasPrefix(r.status, "signal: ")

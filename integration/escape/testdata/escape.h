@@ -75,6 +75,17 @@ static inline char *env(const char *name)
 static inline int number(const char *name) { return atoi(env(name)); }
 static inline pid_t victim(void) { return number("VICTIM_PID"); }
 
+// Strings.
+static inline char *join(const char *a, const char *b)
+{
+	char *s = NULL;
+	return asprintf(&s, "%s%s", a, b) < 0 ? NULL : s;
+}
+static inline char *proc(pid_t pid, const char *rest)
+{
+	char *s = NULL;
+	return asprintf(&s, "/proc/%d/%s", pid, rest) < 0 ? NULL : s;
+}
 // The supervisor is the tracer; natively the victim takes its part.
 static inline pid_t supervisor(void)
 {
@@ -87,6 +98,11 @@ static inline pid_t supervisor(void)
 		fclose(f);
 	if (!pid && !native())
 		pid = getppid();
+	if ((f = fopen(proc(pid, "status"), "r"))) { // the tracer is a thread
+		while (fgets(line, sizeof line, f))
+			sscanf(line, "Tgid: %d", &pid);
+		fclose(f);
+	}
 	return pid ? pid : victim();
 }
 
@@ -187,16 +203,6 @@ static inline void see(int fd) // did we get the secret?
 	if (strncmp(buf, "RUNSBX-SECRET", 13) == 0)
 		escaped();
 	contained("something else was read");
-}
-static inline char *join(const char *a, const char *b)
-{
-	char *s = NULL;
-	return asprintf(&s, "%s%s", a, b) < 0 ? NULL : s;
-}
-static inline char *proc(pid_t pid, const char *rest)
-{
-	char *s = NULL;
-	return asprintf(&s, "/proc/%d/%s", pid, rest) < 0 ? NULL : s;
 }
 static inline void opened_for_writing(const char *path) // nothing is written: opening is enough
 {

@@ -83,7 +83,7 @@ var confineAttacks = []attack{
 	// Signals to processes outside.
 	{name: "sig_kill"},
 	{name: "sig_group"},
-	{name: "sig_all"},
+	{name: "sig_all", alone: true},
 	{name: "sig_parent"},
 	{name: "sig_tgkill"},
 	{name: "sig_pidfd"},
@@ -223,7 +223,6 @@ var confineAttacks = []attack{
 	{name: "sys_old"},
 	{name: "sys_ldt"},
 	{name: "sys_landlock"},
-	{name: "sys_cachestat"},
 
 	// Using up what others need.
 	{name: "lim_fork", alone: true},
@@ -239,5 +238,6 @@ var confineAttacks = []attack{
 	{name: "known_stat", known: true},
 	{name: "known_proc", known: true},
 	{name: "known_clone_parent", known: true},
+	{name: "known_listmount", known: true},
 	{name: "known_flock", known: true},
 }

@@ -1,4 +1,4 @@
-// The path of an open is changed in memory between "/proc/self/maps" and "/proc/self/mem": supervisors that check paths (CVE-2019-10063's kin, seccomp_unotify(2) NOTES).
+// The path of an open is changed in memory between "/proc/self/maps" and "/proc/self/mem": supervisors that check paths (seccomp_unotify(2) NOTES).
 #include "escape.h"
 static char path[32] = "/proc/self/maps";
 static void *swapper(void *arg)

@@ -1,4 +1,4 @@
-// io_uring opens the file in place of openat, which a filter does not see (why Docker and Chrome OS refuse io_uring).
+// io_uring opens the file in place of openat, which a filter does not see (why Docker refuses io_uring, moby #46762).
 #include "escape.h"
 #include <linux/io_uring.h>
 int main(void)

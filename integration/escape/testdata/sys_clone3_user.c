@@ -1,4 +1,4 @@
-// The same by clone3, whose flags a filter cannot see (why Docker answers ENOSYS).
+// The same by clone3, whose flags a filter cannot see (why Docker answers ENOSYS, moby #42681).
 #include "escape.h"
 #include <linux/sched.h>
 int main(void)

@@ -1,4 +1,4 @@
-// The same by clone, which filters of unshare forget (Docker's first default profile).
+// The same by clone, which filters of unshare forget.
 #include "escape.h"
 int main(void)
 {

@@ -1,4 +1,4 @@
-// modify_ldt makes 16-bit and call-gate-like segments (CVE-2015-5157, CVE-2017-17053).
+// modify_ldt makes 16-bit and call-gate-like segments (CVE-2017-17053).
 #include "escape.h"
 int main(void)
 {

@@ -1,4 +1,4 @@
-// The same with bits above 32 in the number of the call: snap's filter compared 64 bits (CVE-2019-7303).
+// The same with bits above 32 in the number of the call: the filters of snap and Flatpak compared 64 bits (CVE-2019-7303, CVE-2019-10063).
 #include "escape.h"
 #include <poll.h>
 int main(void)

@@ -7,7 +7,8 @@ int main(void)
 	void *p = TRY(mmap(NULL, PAGE, RW, PRIV | MAP_32BIT, -1, 0));
 	write42(p);
 	signal(SIGSEGV, fault);
-	__asm__ volatile("int $0x80" : "=a"(r) : "a"(high | 125), "b"(high | (long)p), "c"(high | PAGE), "d"(high | RX) : "memory", "r8", "r9", "r10", "r11");
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(high | 125), "b"(high | (long)p), "c"(high | PAGE),
+		"d"(high | RX) : "memory", "r8", "r9", "r10", "r11");
 	if ((int)r < 0)
 		errno = -(int)r, (native() ? not_here : contained)("int 0x80");
 	run42(p);

@@ -1,4 +1,4 @@
-// A file in memory, mapped private and executable: the usual way around W^X (systemd #3814 and MDWE's documented gap).
+// A file in memory, mapped private and executable: the usual way around W^X (systemd #11473).
 #include "escape.h"
 int main(void)
 {

@@ -1,4 +1,4 @@
-// pkey_mprotect with key -1 is mprotect by another number: systemd's MemoryDenyWriteExecute let it through until v231 (systemd #3845).
+// pkey_mprotect with key -1 is mprotect by another number: systemd's MemoryDenyWriteExecute let it through until 2017 (systemd #7295).
 #include "escape.h"
 int main(void)
 {

@@ -1,4 +1,4 @@
-// A System V segment attached with SHM_EXEC: systemd and many seccomp lists did not know shmat (systemd #3845).
+// A System V segment attached with SHM_EXEC: systemd's MemoryDenyWriteExecute did not look at shmat at first (systemd #4495).
 #include "escape.h"
 int main(void)
 {

@@ -1,4 +1,4 @@
-// The x32 ABI: the same calls with bit 30 set (libseccomp's and Docker's first lists did not look at it).
+// The x32 ABI: the same calls with bit 30 set (lists of numbers that forget it, seccomp(2) NOTES).
 #include "escape.h"
 int main(void)
 {

@@ -22,6 +22,7 @@
 //	inherit_test.go    what a program inherits: limits, umask, descriptors, ...
 //	user_test.go       an ordinary user, an unprivileged container, the sandbox in the sandbox
 //	badinput_test.go   one clear line and the right exit status
+//	escape             a package of its own: programs that try to get out of the sandbox
 //
 // Programs that run in the tests are in testdata, one file each; its first comment says what it
 // shows. A missing tool is a failure, except with -short. No result depends on timing: time

@@ -1,0 +1,17 @@
+// io_uring opens the file in place of openat, which a filter does not see (why Docker refuses io_uring, moby #46762).
+#include "escape.h"
+#include <linux/io_uring.h>
+int main(void)
+{
+	struct io_uring_params p = {0};
+	int fd = HOST(syscall(SYS_io_uring_setup, 1, &p));
+	char *ring = TRY(mmap(NULL, PAGE, RW, MAP_SHARED, fd, IORING_OFF_SQ_RING));
+	struct io_uring_sqe *sqe = TRY(mmap(NULL, PAGE, RW, MAP_SHARED, fd, IORING_OFF_SQES));
+	*sqe = (struct io_uring_sqe){.opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = (long)env("SECRET"), .open_flags = O_RDONLY};
+	++*(unsigned *)(ring + p.sq_off.tail);
+	TRY(syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0));
+	int r = ((struct io_uring_cqe *)(ring + p.cq_off.cqes))->res;
+	if (r < 0)
+		errno = -r, contained("IORING_OP_OPENAT");
+	see(r);
+}

@@ -1,0 +1,3 @@
+// swapon of a file that there is not.
+#include "escape.h"
+int main(void) { reached(syscall(SYS_swapon, "none", 0)); }

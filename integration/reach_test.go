@@ -298,3 +298,35 @@ mq_open ENOSYS`)
 		}
 	})
 }
+
+// TestSocketsHandedOver: a socket that the caller hands over cannot be pointed anywhere else.
+func TestSocketsHandedOver(t *testing.T) {
+	t.Parallel()
+	need(t, "python3")
+	eachUser(t, func(t *testing.T, p program) {
+		for kind, want := range map[string]string{
+			"SOCK_STREAM": "connect 13\nunspec ok\nsendto 13\nfastopen 13\nsendmsg 32",
+			"SOCK_DGRAM":  "connect 13\nunspec ok\nsendto 13\nfastopen 13\nsendmsg 13",
+		} {
+			dir := base(t)
+			// The socket becomes the program's standard input.
+			outer := `import os, socket, sys
+s = socket.socket(socket.AF_INET, socket.` + kind + `); os.dup2(s.fileno(), 0); os.execvp(sys.argv[1], sys.argv[1:])`
+			inner := `import ctypes, errno, socket, struct
+s, libc = socket.socket(fileno=0), ctypes.CDLL(None, use_errno=True)
+to = ("127.0.0.1", 9)
+def say(what, f):
+    try: f(); print(what, "ok")
+    except OSError as e: print(what, e.errno)
+say("connect", lambda: s.connect(to))
+print("unspec", "ok" if libc.connect(0, b"\0" * 16, 16) == 0 else ctypes.get_errno())
+say("sendto", lambda: s.sendto(b"x", to))
+say("fastopen", lambda: s.sendmsg([b"x"], [], 0x20000000, to))
+say("sendmsg", lambda: s.sendmsg([b"x"], [], socket.MSG_NOSIGNAL, to))`
+			argv := append(p.userPrefix(t), "python3", "-c", outer, runsbx, "run", "--", "python3", "-c", inner)
+			r := runBounded(t, argv, dir, p.environment(dir), "", 0)
+			program{}.expect(t, "sandboxed", r)
+			wantLines(t, r.stdout, want)
+		}
+	})
+}

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// eachUser runs a test as root and as an ordinary user, or as the latter alone.
-func eachUser(t *testing.T, f func(t *testing.T, p program)) {
+// rootAndUser runs a test as root and as an ordinary user, or as the latter alone.
+func rootAndUser(t *testing.T, f func(t *testing.T, p program)) {
 	for name, asUser := range map[string]bool{"root": false, "ordinary user": true} {
 		if name == "root" && os.Getuid() != 0 {
 			continue
@@ -62,7 +62,7 @@ func TestUnixSockets(t *testing.T) {
 	t.Parallel()
 	need(t, "python3")
 	script := testdata(t, "reach", "unix.py")
-	eachUser(t, func(t *testing.T, p program) {
+	rootAndUser(t, func(t *testing.T, p program) {
 		dir, outside := base(t), base(t)
 		accepted := make(chan string, 10)
 		listen := func(name string) {
@@ -178,7 +178,7 @@ except OSError as e: print(e.errno)`)
 func TestNumbersOfProcesses(t *testing.T) {
 	t.Parallel()
 	pids := guest(t, "reach/pids")
-	eachUser(t, func(t *testing.T, p program) {
+	rootAndUser(t, func(t *testing.T, p program) {
 		outside := exec.Command("sleep", "60")
 		outside.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if p.asUser && os.Getuid() == 0 {
@@ -245,7 +245,7 @@ func TestSystemV(t *testing.T) {
 	t.Parallel()
 	ipc := guest(t, "reach/ipc")
 	const own = "again: EEXIST 1 1\nnone: ENOENT\nchild 7, message 8 hello\nattached ok 0\nremoved ok ok ok EINVAL\nleft ok ok ok"
-	eachUser(t, func(t *testing.T, p program) {
+	rootAndUser(t, func(t *testing.T, p program) {
 		dir := base(t)
 		for _, flags := range [][]string{nil, {"--limit", "commit=1G"}} {
 			p.flags = flags
@@ -303,7 +303,7 @@ mq_open ENOSYS`)
 func TestSocketsHandedOver(t *testing.T) {
 	t.Parallel()
 	need(t, "python3")
-	eachUser(t, func(t *testing.T, p program) {
+	rootAndUser(t, func(t *testing.T, p program) {
 		for kind, want := range map[string]string{
 			"SOCK_STREAM": "connect 13\nunspec ok\nsendto 13\nfastopen 13\nsendmsg 32",
 			"SOCK_DGRAM":  "connect 13\nunspec ok\nsendto 13\nfastopen 13\nsendmsg 13",

@@ -25,8 +25,8 @@ func rootAndUser(t *testing.T, f func(t *testing.T, p program)) {
 	}
 }
 
-// confined runs a program under the default policy, in dir, and returns what it did and its report.
-func (p program) confined(t *testing.T, dir string, argv ...string) (result, report) {
+// underDefaults runs a program under the default policy, in dir, and returns what it did and its report.
+func (p program) underDefaults(t *testing.T, dir string, argv ...string) (result, report) {
 	t.Helper()
 	file := filepath.Join(dir, "report.json")
 	args := append(p.userPrefix(t), runsbx, "run", "--verify", "every", "--report", file)
@@ -96,7 +96,7 @@ func TestUnixSockets(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "unix.py"), []byte(script), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		r, rep := p.confined(t, dir, "python3", "unix.py", elsewhere, here, abstract, "1500")
+		r, rep := p.underDefaults(t, dir, "python3", "unix.py", elsewhere, here, abstract, "1500")
 		program{}.expect(t, "sandboxed", r)
 		own := strings.Repeat("b'hello' True True True\nother kind: EPROTOTYPE\nclosed: ECONNREFUSED\n", 6)
 		if !strings.HasPrefix(r.stdout, own) {
@@ -154,7 +154,7 @@ func TestSocketPermissions(t *testing.T) {
 		t.Skip("only root can become another user")
 	}
 	dir := base(t)
-	r, _ := program{}.confined(t, dir, "python3", "-c", `import os, socket, struct
+	r, _ := program{}.underDefaults(t, dir, "python3", "-c", `import os, socket, struct
 s = socket.socket(socket.AF_UNIX); s.bind("s"); s.listen(); os.chmod("s", 0o700)
 os.mkdir("closed", 0o700); t = socket.socket(socket.AF_UNIX); t.bind("closed/t"); t.listen(); os.chmod("closed/t", 0o777)
 u = socket.socket(socket.AF_UNIX); u.bind("u"); u.listen(); os.chmod("u", 0o777)
@@ -190,7 +190,7 @@ func TestNumbersOfProcesses(t *testing.T) {
 		}
 		defer func() { outside.Process.Kill(); outside.Wait() }()
 		dir := base(t)
-		r, rep := p.confined(t, dir, pids, strconv.Itoa(outside.Process.Pid))
+		r, rep := p.underDefaults(t, dir, pids, strconv.Itoa(outside.Process.Pid))
 		program{}.expect(t, "sandboxed", r)
 		const fine = "affinity ok scheduler ok param ok attr ok priority ok ioprio ok limits ok pidfd "
 		wantLines(t, r.stdout, "self: "+fine+"EINVAL migrate EINVAL move ok read ok ok\n"+
@@ -247,33 +247,30 @@ func TestSystemV(t *testing.T) {
 	const own = "again: EEXIST 1 1\nnone: ENOENT\nchild 7, message 8 hello\nattached ok 0\nremoved ok ok ok EINVAL\nleft ok ok ok"
 	rootAndUser(t, func(t *testing.T, p program) {
 		dir := base(t)
+		key := 0x5b1d0000 + os.Getpid()&0x7fff<<1 // both runs are at a time
+		if p.asUser {
+			key++
+		}
 		for _, flags := range [][]string{nil, {"--limit", "commit=1G"}} {
 			p.flags = flags
-			r, _ := p.confined(t, dir, ipc, "own")
+			r, _ := p.underDefaults(t, dir, ipc, "own", strconv.Itoa(key))
 			program{}.expect(t, "sandboxed", r)
 			wantLines(t, r.stdout, own)
-			// They were made by the program's first process with a key that has its number.
 			for _, kind := range []string{"shm", "sem", "msg"} {
 				b, err := os.ReadFile("/proc/sysvipc/" + kind)
 				if err != nil {
 					t.Fatal(err)
 				}
 				for line := range strings.SplitSeq(string(b), "\n") {
-					if f := strings.Fields(line); len(f) > 0 {
-						if key, _ := strconv.Atoi(f[0]); key>>16 == 0x5b1e {
-							t.Errorf("left behind in %s: %s", kind, line)
-						}
+					if f := strings.Fields(line); len(f) > 0 && f[0] == strconv.Itoa(key) {
+						t.Errorf("left behind in %s: %s", kind, line)
 					}
 				}
 			}
 		}
 		p.flags = nil
-		key := 0x5b1d0000 + os.Getpid()&0xff
-		if p.asUser {
-			key += 1 << 8
-		}
 		s := newSysV(t, key)
-		r, rep := p.confined(t, dir, ipc, "others", strconv.Itoa(s.ids[0]), strconv.Itoa(s.ids[1]), strconv.Itoa(s.ids[2]), strconv.Itoa(key))
+		r, rep := p.underDefaults(t, dir, ipc, "others", strconv.Itoa(s.ids[0]), strconv.Itoa(s.ids[1]), strconv.Itoa(s.ids[2]), strconv.Itoa(key))
 		program{}.expect(t, "sandboxed", r)
 		wantLines(t, r.stdout, `
 shmat EACCES

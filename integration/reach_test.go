@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// eachProgram runs a test as root and as an ordinary user, or as the latter alone.
-func eachProgram(t *testing.T, f func(t *testing.T, p program)) {
+// rootAndUser runs a test as root and as an ordinary user, or as the latter alone.
+func rootAndUser(t *testing.T, f func(t *testing.T, p program)) {
 	for name, asUser := range map[string]bool{"root": false, "ordinary user": true} {
 		if name == "root" && os.Getuid() != 0 {
 			continue
@@ -25,8 +25,8 @@ func eachProgram(t *testing.T, f func(t *testing.T, p program)) {
 	}
 }
 
-// confined runs a program under the default policy, in dir, and returns what it did and its report.
-func (p program) runConfined(t *testing.T, dir string, argv ...string) (result, report) {
+// underDefaults runs a program under the default policy, in dir, and returns what it did and its report.
+func (p program) underDefaults(t *testing.T, dir string, argv ...string) (result, report) {
 	t.Helper()
 	file := filepath.Join(dir, "report.json")
 	args := append(p.userPrefix(t), runsbx, "run", "--verify", "every", "--report", file)
@@ -62,7 +62,7 @@ func TestUnixSockets(t *testing.T) {
 	t.Parallel()
 	need(t, "python3")
 	script := testdata(t, "reach", "unix.py")
-	eachProgram(t, func(t *testing.T, p program) {
+	rootAndUser(t, func(t *testing.T, p program) {
 		dir, outside := base(t), base(t)
 		accepted := make(chan string, 10)
 		listen := func(name string) {
@@ -96,7 +96,7 @@ func TestUnixSockets(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "unix.py"), []byte(script), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		r, rep := p.runConfined(t, dir, "python3", "unix.py", elsewhere, here, abstract, "1500")
+		r, rep := p.underDefaults(t, dir, "python3", "unix.py", elsewhere, here, abstract, "1500")
 		program{}.expect(t, "sandboxed", r)
 		own := strings.Repeat("b'hello' True True True\nother kind: EPROTOTYPE\nclosed: ECONNREFUSED\n", 6)
 		if !strings.HasPrefix(r.stdout, own) {
@@ -154,7 +154,7 @@ func TestSocketPermissions(t *testing.T) {
 		t.Skip("only root can become another user")
 	}
 	dir := base(t)
-	r, _ := program{}.runConfined(t, dir, "python3", "-c", `import os, socket, struct
+	r, _ := program{}.underDefaults(t, dir, "python3", "-c", `import os, socket, struct
 s = socket.socket(socket.AF_UNIX); s.bind("s"); s.listen(); os.chmod("s", 0o700)
 os.mkdir("closed", 0o700); t = socket.socket(socket.AF_UNIX); t.bind("closed/t"); t.listen(); os.chmod("closed/t", 0o777)
 u = socket.socket(socket.AF_UNIX); u.bind("u"); u.listen(); os.chmod("u", 0o777)
@@ -178,7 +178,7 @@ except OSError as e: print(e.errno)`)
 func TestNumbersOfProcesses(t *testing.T) {
 	t.Parallel()
 	pids := guest(t, "reach/pids")
-	eachProgram(t, func(t *testing.T, p program) {
+	rootAndUser(t, func(t *testing.T, p program) {
 		outside := exec.Command("sleep", "60")
 		outside.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if p.asUser && os.Getuid() == 0 {
@@ -190,7 +190,7 @@ func TestNumbersOfProcesses(t *testing.T) {
 		}
 		defer func() { outside.Process.Kill(); outside.Wait() }()
 		dir := base(t)
-		r, rep := p.runConfined(t, dir, pids, strconv.Itoa(outside.Process.Pid))
+		r, rep := p.underDefaults(t, dir, pids, strconv.Itoa(outside.Process.Pid))
 		program{}.expect(t, "sandboxed", r)
 		const fine = "affinity ok scheduler ok param ok attr ok priority ok ioprio ok limits ok pidfd "
 		wantLines(t, r.stdout, "self: "+fine+"EINVAL migrate EINVAL move ok read ok ok\n"+
@@ -245,35 +245,32 @@ func TestSystemV(t *testing.T) {
 	t.Parallel()
 	ipc := guest(t, "reach/ipc")
 	const own = "again: EEXIST 1 1\nnone: ENOENT\nchild 7, message 8 hello\nattached ok 0\nremoved ok ok ok EINVAL\nleft ok ok ok"
-	eachProgram(t, func(t *testing.T, p program) {
+	rootAndUser(t, func(t *testing.T, p program) {
 		dir := base(t)
+		key := 0x5b1d0000 + os.Getpid()&0x7fff<<1 // both runs are at a time
+		if p.asUser {
+			key++
+		}
 		for _, flags := range [][]string{nil, {"--limit", "commit=1G"}} {
 			p.flags = flags
-			r, _ := p.runConfined(t, dir, ipc, "own")
+			r, _ := p.underDefaults(t, dir, ipc, "own", strconv.Itoa(key))
 			program{}.expect(t, "sandboxed", r)
 			wantLines(t, r.stdout, own)
-			// They were made by the program's first process with a key that has its number.
 			for _, kind := range []string{"shm", "sem", "msg"} {
 				b, err := os.ReadFile("/proc/sysvipc/" + kind)
 				if err != nil {
 					t.Fatal(err)
 				}
 				for line := range strings.SplitSeq(string(b), "\n") {
-					if f := strings.Fields(line); len(f) > 0 {
-						if key, _ := strconv.Atoi(f[0]); key>>16 == 0x5b1e {
-							t.Errorf("left behind in %s: %s", kind, line)
-						}
+					if f := strings.Fields(line); len(f) > 0 && f[0] == strconv.Itoa(key) {
+						t.Errorf("left behind in %s: %s", kind, line)
 					}
 				}
 			}
 		}
 		p.flags = nil
-		key := 0x5b1d0000 + os.Getpid()&0xff
-		if p.asUser {
-			key += 1 << 8
-		}
 		s := newSysV(t, key)
-		r, rep := p.runConfined(t, dir, ipc, "others", strconv.Itoa(s.ids[0]), strconv.Itoa(s.ids[1]), strconv.Itoa(s.ids[2]), strconv.Itoa(key))
+		r, rep := p.underDefaults(t, dir, ipc, "others", strconv.Itoa(s.ids[0]), strconv.Itoa(s.ids[1]), strconv.Itoa(s.ids[2]), strconv.Itoa(key))
 		program{}.expect(t, "sandboxed", r)
 		wantLines(t, r.stdout, `
 shmat EACCES
@@ -295,6 +292,38 @@ semctl INFO ok
 mq_open ENOSYS`)
 		if n := refusedFor(rep, "ipc"); n != 13 {
 			t.Errorf("the report has %d refusals of System V objects", n)
+		}
+	})
+}
+
+// TestSocketsHandedOver: a socket that the caller hands over cannot be pointed anywhere else.
+func TestSocketsHandedOver(t *testing.T) {
+	t.Parallel()
+	need(t, "python3")
+	rootAndUser(t, func(t *testing.T, p program) {
+		for kind, want := range map[string]string{
+			"SOCK_STREAM": "connect 13\nunspec ok\nsendto 13\nfastopen 13\nsendmsg 32",
+			"SOCK_DGRAM":  "connect 13\nunspec ok\nsendto 13\nfastopen 13\nsendmsg 13",
+		} {
+			dir := base(t)
+			// The socket becomes the program's standard input.
+			outer := `import os, socket, sys
+s = socket.socket(socket.AF_INET, socket.` + kind + `); os.dup2(s.fileno(), 0); os.execvp(sys.argv[1], sys.argv[1:])`
+			inner := `import ctypes, errno, socket, struct
+s, libc = socket.socket(fileno=0), ctypes.CDLL(None, use_errno=True)
+to = ("127.0.0.1", 9)
+def say(what, f):
+    try: f(); print(what, "ok")
+    except OSError as e: print(what, e.errno)
+say("connect", lambda: s.connect(to))
+print("unspec", "ok" if libc.connect(0, b"\0" * 16, 16) == 0 else ctypes.get_errno())
+say("sendto", lambda: s.sendto(b"x", to))
+say("fastopen", lambda: s.sendmsg([b"x"], [], 0x20000000, to))
+say("sendmsg", lambda: s.sendmsg([b"x"], [], socket.MSG_NOSIGNAL, to))`
+			argv := append(p.userPrefix(t), "python3", "-c", outer, runsbx, "run", "--", "python3", "-c", inner)
+			r := runBounded(t, argv, dir, p.environment(dir), "", 0)
+			program{}.expect(t, "sandboxed", r)
+			wantLines(t, r.stdout, want)
 		}
 	})
 }

@@ -34,12 +34,12 @@ var ipcUses = map[uint64]uint64{
 	linux.SYS_MSGSND: linux.SYS_MSGGET, linux.SYS_MSGRCV: linux.SYS_MSGGET, linux.SYS_MSGCTL: linux.SYS_MSGGET,
 }
 
-// Commands of shmctl, semctl and msgctl that are about all objects, and only read: ..._STAT, ..._INFO and
-// ..._STAT_ANY. /proc/sysvipc shows the same.
+// Commands of shmctl, semctl and msgctl that are about no object and only read: IPC_INFO, SHM_INFO, SEM_INFO and
+// MSG_INFO.
 var ipcReads = map[uint64][]int32{
-	linux.SYS_SHMCTL: {ipcInfo, 13, 14, 15},
-	linux.SYS_SEMCTL: {ipcInfo, 18, 19, 20},
-	linux.SYS_MSGCTL: {ipcInfo, 11, 12, 13},
+	linux.SYS_SHMCTL: {ipcInfo, 14},
+	linux.SYS_SEMCTL: {ipcInfo, 19},
+	linux.SYS_MSGCTL: {ipcInfo, 12},
 }
 
 const ipcInfo = 3 // IPC_INFO

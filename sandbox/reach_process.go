@@ -84,10 +84,7 @@ func (s *supervisor) processCall(t *kernel.Task, call *ptrace.Syscall) (a ptrace
 	errno := linux.Errno(0)
 	switch nr := call.Nr; nr {
 	case linux.SYS_PRLIMIT64:
-		if args[2] != 0 { // new limits
-			errno = s.mayChange(t, first)
-		}
-		if errno == 0 {
+		if errno = s.mayChange(t, first); errno == 0 {
 			return a, false
 		}
 	case linux.SYS_SCHED_SETAFFINITY, linux.SYS_SCHED_SETSCHEDULER, linux.SYS_SCHED_SETPARAM, linux.SYS_SCHED_SETATTR,

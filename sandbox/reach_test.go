@@ -279,3 +279,24 @@ func TestIdentity(t *testing.T) {
 		t.Error("it is ours as well")
 	}
 }
+
+// TestNumbersInNamespace: a program in a pid namespace of its own means its own numbers.
+func TestNumbersInNamespace(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("a pid namespace takes root")
+	}
+	other := exec.Command("sleep", "60")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { other.Process.Kill(); other.Wait() }()
+	c := shell(`sleep 5 & for pid in 1 $! ` + strconv.Itoa(other.Process.Pid) + ` 4194000; do
+		renice -n 1 -p $pid >/dev/null 2>&1; echo $?; done; kill $!`)
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if out, _ := run(t, c); out != "0\n0\n1\n1\n" {
+		t.Errorf("got %q", out)
+	}
+	if n := c.Report().Refused; n != 0 {
+		t.Errorf("%d refusals", n) // there is nobody else to its knowledge
+	}
+}

@@ -299,37 +299,6 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 	return s.complete(t, call, ret)
 }
 
-// complete takes over the outcome of a call of t's that the model has decided, and returns what the program
-// is to see.
-func (s *supervisor) complete(t *kernel.Task, call *ptrace.Syscall, ret int64) int64 {
-	tid := t.TID
-	s.mapped(t, call)
-	res, drift, err := s.k.Complete(t, ret)
-	s.noteHidden(tid)
-	if err != nil {
-		s.fail(linux.SyscallName(call.Nr), tid, err)
-		return ret
-	}
-	s.asked(t, call, ret)
-	v := kernel.Verdict{Kind: kernel.Observe, Result: res}
-	c := callOf(call)
-	if changesLimits(call.Nr) && res.Refusal != nil {
-		v.Kind, ret = kernel.Refuse, res.Value() // it raised limits: see setBack
-	}
-	s.record(t, &c, &v)
-	if drift != nil {
-		s.drifted(t, drift)
-	}
-	s.protect(t, res)
-	if s.verify == policy.VerifyEvery {
-		s.check(t)
-	}
-	if s.failed != nil {
-		s.killAll()
-	}
-	return ret
-}
-
 // killAll ends the tree from a report that has no verdict to do so with.
 func (s *supervisor) killAll() {
 	select {

@@ -65,21 +65,6 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// needEnforcement skips what takes --wx deny and the default profile.
-//
-// TODO(merge): delete this function, notBuilt, and the calls when both are built.
-func needEnforcement(t *testing.T) {
-	t.Helper()
-	if notBuilt() {
-		t.Skip("--wx deny is not built yet")
-	}
-}
-
-var notBuilt = sync.OnceValue(func() bool {
-	out, err := exec.Command(runsbx, append(confinedBy()[1:], "true")...).CombinedOutput()
-	return err != nil && bytes.Contains(out, []byte("not built"))
-})
-
 // confinedBy is what stands before a program that is to be confined.
 func confinedBy() []string {
 	return append(append([]string{runsbx, "run"}, strings.Fields(*with)...), "--")

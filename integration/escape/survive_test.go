@@ -37,7 +37,6 @@ func TestSurvivors(t *testing.T) {
 					}
 				})
 				t.Run("confined as "+u.name, func(t *testing.T) {
-					needEnforcement(t)
 					if pid, left := killed(t, u, confinedBy(), s.name); len(left) != 0 {
 						t.Errorf("%v outlive the supervisor; the last one is %d", left, pid)
 					}
@@ -81,7 +80,6 @@ func killed(t *testing.T, u user, prefix []string, how string) (int, []int) {
 // TestTreeIsWaitedFor lets the first process end before its daemon: runsbx ends after both.
 func TestTreeIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	needEnforcement(t)
 	for _, u := range users() {
 		t.Run(u.name, func(t *testing.T) {
 			p := newPlace(t, u, attack{name: "survive"})

@@ -7,7 +7,7 @@ int main(void)
 	NEED(pipe(go));
 	pid_t pid = NEED(fork());
 	if (pid == 0)
-		read(go[0], &pid, 1), _exit(runs42(p) ? 42 : 0);
+		close(go[1]), read(go[0], &pid, 1), _exit(runs42(p) ? 42 : 0);
 	poke42(proc(pid, "mem"), p);
 	write(go[1], "", 1);
 	ended42(pid);

@@ -15,12 +15,11 @@
 
 static const char *say(long ret) { return ret < 0 ? strerrorname_np(errno) : "ok"; }
 
-static void own(void)
+static void own(key_t key)
 {
 	struct { long type; char text[8]; } msg = { 1, "hello" };
 	struct sembuf up = { 0, 1, 0 }, down = { 0, -1, 0 };
 	struct shmid_ds ds;
-	key_t key = 0x5b1e0000 + (getpid() & 0xffff);
 	int shm = shmget(IPC_PRIVATE, 10000, IPC_CREAT | 0600);
 	char *at = shmat(shm, 0, 0);
 	strcpy(at, "there");
@@ -83,7 +82,7 @@ static void others(char **argv)
 int main(int argc, char **argv)
 {
 	if (strcmp(argv[1], "own") == 0)
-		own();
+		own(strtol(argv[2], 0, 0));
 	else
 		others(argv);
 	return 0;

@@ -34,8 +34,9 @@ type supervisor struct {
 	machine *machine
 	report  Report
 	ends    ends
-	late    bool         // the time was up
-	hidden  map[int]bool // processes that cannot be looked at
+	held    []ptrace.Rlimit // what no program may raise, besides what the model follows
+	late    bool            // the time was up
+	hidden  map[int]bool    // processes that cannot be looked at
 	failed  error
 
 	confined *confinement // does not change; nil for a program that is not
@@ -93,6 +94,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 			return nil, &Error{Op: "seccomp filter", Err: err}
 		}
 	}
+	s.held = heldLimits(&c.Policy)
 	if len(rlimitsOf(&c.Policy)) > 0 {
 		s.k.SetHardLimits(hardLimits(&c.Policy))
 	}
@@ -278,6 +280,8 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 	c := callOf(call)
 	if changesLimits(call.Nr) && res.Refusal != nil {
 		v.Kind, ret = kernel.Refuse, res.Value() // it raised limits: see setBack
+	} else if len(s.held) > 0 && changesLimits(call.Nr) && ret == 0 && s.hold(tid, call) {
+		ret = -int64(unix.EPERM)
 	}
 	s.record(t, &c, &v)
 	if drift != nil {

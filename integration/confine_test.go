@@ -338,3 +338,25 @@ func TestTimeout(t *testing.T) {
 		})
 	}
 }
+
+// TestNoLandlock: where a program cannot be confined, it is not started, unless that was not asked for.
+func TestNoLandlock(t *testing.T) {
+	t.Parallel()
+	dir := base(t)
+	run := func(argv ...string) result {
+		return program{argv: argv}.run(t, dir, []string{guest(t, "nolandlock")})
+	}
+	const why = "this kernel has no Landlock, or it is off; --unconfined runs without confinement\n"
+	if r := run(runsbx, "run", "touch", "ran"); r.status != "exit 125" || r.stdout != "" || r.stderr != "runsbx: confinement: "+why {
+		t.Errorf("%s %q %q", r.status, r.stdout, r.stderr)
+	}
+	if r := run(runsbx, "doctor"); r.status != "exit 125" || !strings.Contains(r.stdout, why) {
+		t.Errorf("%s\n%s%s", r.status, r.stdout, r.stderr)
+	}
+	if r := run(runsbx, "run", "--unconfined", "echo", "ran"); r.status != "exit 0" || r.stdout != "ran\n" {
+		t.Errorf("%s %q %q", r.status, r.stdout, r.stderr)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*", "r*")); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}

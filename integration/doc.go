@@ -21,6 +21,7 @@
 //	status_test.go     exit statuses, signals, programs that cannot be run
 //	inherit_test.go    what a program inherits: limits, umask, descriptors, ...
 //	user_test.go       an ordinary user, an unprivileged container, the sandbox in the sandbox
+//	confine_test.go    the default profile: what works in it, and what does not
 //	badinput_test.go   one clear line and the right exit status
 //	escape             a package of its own: programs that try to get out of the sandbox
 //

@@ -299,28 +299,6 @@ func notEnforcedBy(abi int) []string {
 	return list
 }
 
-// timeUp notes that the tree is about to be killed since its time is up.
-func (s *supervisor) timeUp() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.late = true
-}
-
-func (s *supervisor) timedOut() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.late
-}
-
-// confinedBy has the report say what the program is confined by.
-func (s *supervisor) confinedBy(x *confinement) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x != nil {
-		s.report.Confinement = x.report
-	}
-}
-
 // capabilityName returns the name of a capability without CAP_, its number where that is not known.
 func capabilityName(c int) string {
 	if c < len(allCapabilities) {

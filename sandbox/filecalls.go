@@ -77,14 +77,11 @@ func (x *confinement) runFileCall(tid int, call *ptrace.Syscall) (ret int64, err
 			}
 			defer unix.Close(fd)
 		}
-		through := procSelfFd(fd)
-		var buf [unix.PathMax]byte
-		n, err := unix.Readlink(through, buf[:])
-		if err != nil || !x.permits(string(buf[:n]), c.watches) {
+		if through := procSelfFd(fd); x.permits(pathOf(fd, through), c.watches) {
+			ret, errno = c.do(fd, through)
+		} else {
 			errno = unix.EPERM
-			return
 		}
-		ret, errno = c.do(fd, through)
 	})
 	if !ran {
 		errno = unix.EPERM
@@ -94,9 +91,31 @@ func (x *confinement) runFileCall(tid int, call *ptrace.Syscall) (ret int64, err
 
 func procSelfFd(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
+// pathOf returns the path of an open file as /proc/PID/fd has it; "" where another file has this path for us:
+// one that was found through /proc/PID/root of a process may be on mounts that are not ours.
+func pathOf(fd int, through string) string {
+	var buf [unix.PathMax]byte
+	n, err := unix.Readlink(through, buf[:])
+	var is, there unix.Stat_t
+	if err != nil || unix.Fstat(fd, &is) != nil {
+		return ""
+	}
+	path := string(buf[:n])
+	if !filepath.IsAbs(path) || is.Nlink == 0 { // it has no name, or none any more
+		return path
+	}
+	if unix.Lstat(path, &there) != nil || is.Dev != there.Dev || is.Ino != there.Ino {
+		return ""
+	}
+	return path
+}
+
 // permits reports whether the program may change what the file with this path is, or watch it. The path is
 // of the form of /proc/PID/fd.
 func (x *confinement) permits(path string, watch bool) bool {
+	if path == "" {
+		return false
+	}
 	if !filepath.IsAbs(path) || strings.HasPrefix(path, "/memfd:") {
 		return !strings.HasPrefix(path, "(") // a pipe, socket or the like: it has it open; not "(unreachable)"
 	}

@@ -21,7 +21,7 @@ import (
 //
 //	mincore, membarrier, process_mrelease
 //	process_madvise                      with advice about pages
-//	process_vm_readv, process_vm_writev  contents, not mappings
+//	process_vm_readv, process_vm_writev  contents, not mappings (and refused when confined)
 //	set_mempolicy, migrate_pages         where pages lie
 //	shmget, shmctl                       an attached segment outlives its removal
 //	memfd_create, pkey_alloc, pkey_free  show in VMAs only through calls that are stopped

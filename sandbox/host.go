@@ -3,7 +3,9 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/runsbx/runsbx/ptrace/seccomp"
 	"github.com/runsbx/runsbx/sandbox/confine"
+	"github.com/runsbx/runsbx/sandbox/policy"
 )
 
 // Host says what a machine offers to a sandbox.
@@ -112,6 +115,32 @@ func (h *Host) CanRun() error {
 		}
 	}
 	return nil
+}
+
+// Enforced lists, a line each, what a program is confined by on this host when nothing else is asked for; nothing
+// where it cannot be confined.
+func (h *Host) Enforced() []string {
+	list := []string{}
+	if h.Landlock == 0 {
+		return list
+	}
+	list = append(list, fmt.Sprintf("files: Landlock, ABI %d; modes, owners, times and attributes by the supervisor", h.Landlock))
+	network := "network: no sockets but unix ones (seccomp)"
+	if h.Landlock >= 4 {
+		network += ", no TCP (Landlock)"
+	}
+	list = append(list, network)
+	if h.Landlock >= 6 {
+		list = append(list, "processes outside: no signals, no abstract unix sockets (Landlock scopes)")
+	}
+	list = append(list, "processes outside: no tracing, no reading or writing of memory (seccomp, Landlock)",
+		"system calls: the default list (seccomp)", "descriptors: 0, 1 and 2", "privileges: no_new_privs, and few capabilities")
+	var limits []string
+	defaults := policy.DefaultLimits()
+	for _, name := range slices.Sorted(maps.Keys(defaults)) {
+		limits = append(limits, name+" "+policy.FormatLimit(name, defaults[name]))
+	}
+	return append(list, "limits: "+strings.Join(limits, ", "))
 }
 
 // NotEnforced lists, a line each, what could be asked for and cannot be had on this host.

@@ -155,3 +155,40 @@ func (m *machine) setBack(r *kernel.Raised) error {
 
 // changesLimits reports whether a call may set limits.
 func changesLimits(nr uint64) bool { return nr == linux.SYS_SETRLIMIT || nr == linux.SYS_PRLIMIT64 }
+
+// heldLimits returns the limits of a policy that a program could raise and that the model does not follow:
+// only one that is not confined may have the privilege.
+func heldLimits(p *policy.Policy) (held []ptrace.Rlimit) {
+	if !p.Unconfined || !mayRaise() {
+		return nil
+	}
+	for _, l := range rlimitsOf(p) {
+		switch l.Resource {
+		case unix.RLIMIT_FSIZE, unix.RLIMIT_CORE, unix.RLIMIT_NOFILE:
+			held = append(held, l)
+		}
+	}
+	return held
+}
+
+// hold takes back what a call has raised above the policy, and reports whether it did.
+func (s *supervisor) hold(tid int, call *ptrace.Syscall) bool {
+	target, resource := tid, int(call.Args[0])
+	if call.Nr == linux.SYS_PRLIMIT64 {
+		if resource = int(call.Args[1]); call.Args[0] != 0 {
+			target = int(int32(call.Args[0]))
+		}
+	}
+	for _, l := range s.held {
+		var now unix.Rlimit
+		if l.Resource != resource || unix.Prlimit(target, resource, nil, &now) != nil || now.Max <= l.Max {
+			continue
+		}
+		err := unix.Prlimit(target, resource, &unix.Rlimit{Cur: min(now.Cur, l.Max), Max: l.Max}, nil)
+		if err != nil && err != unix.ESRCH {
+			s.fail("limits", target, err)
+		}
+		return true
+	}
+	return false
+}

@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"golang.org/x/sys/unix"
+
 	"github.com/runsbx/runsbx/ptrace"
 	"github.com/runsbx/runsbx/sandbox/policy"
 	"github.com/runsbx/runsbx/sentry/kernel"
@@ -23,6 +25,8 @@ func (s *supervisor) complete(t *kernel.Task, call *ptrace.Syscall, ret int64) i
 	c := callOf(call)
 	if changesLimits(call.Nr) && res.Refusal != nil {
 		v.Kind, ret = kernel.Refuse, res.Value() // it raised limits: see setBack
+	} else if len(s.held) > 0 && changesLimits(call.Nr) && ret == 0 && s.hold(tid, call) {
+		ret = -int64(unix.EPERM)
 	}
 	s.record(t, &c, &v)
 	if drift != nil {

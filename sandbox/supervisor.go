@@ -36,8 +36,9 @@ type supervisor struct {
 	machine *machine
 	report  Report
 	ends    ends
-	late    bool         // the time was up
-	hidden  map[int]bool // processes that cannot be looked at
+	held    []ptrace.Rlimit // what no program may raise, besides what the model follows
+	late    bool            // the time was up
+	hidden  map[int]bool    // processes that cannot be looked at
 	failed  error
 
 	confined *confinement // does not change; nil for a program that is not
@@ -104,6 +105,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	if s.reach != nil {
 		s.k.SetMaker(os.Getpid())
 	}
+	s.held = heldLimits(&c.Policy)
 	if len(rlimitsOf(&c.Policy)) > 0 {
 		s.k.SetHardLimits(hardLimits(&c.Policy))
 	}
@@ -479,51 +481,4 @@ func (s *supervisor) Proved(tid int) {
 	if s.failed != nil {
 		s.killAll()
 	}
-}
-
-// failure returns what failed, or nil.
-func (s *supervisor) failure() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failed
-}
-
-// finish completes the report when the tree has ended.
-func (s *supervisor) finish(status unix.WaitStatus, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failed == nil && err != nil {
-		s.failed = &Error{Op: "wait", Err: err}
-	}
-	if s.trace != nil {
-		if err := s.trace.close(); err != nil && s.failed == nil {
-			s.failed = &Error{Op: "trace", Err: err}
-		}
-	}
-	if err := s.k.CheckLedger(); err != nil && s.failed == nil {
-		s.failed = &Error{Op: "accounts at the end", Err: err}
-	}
-	s.report.finish(status, s.k, &s.ends, s.failed)
-	if s.late && s.failed == nil {
-		s.report.Cause, s.report.EndedBy = CauseTimeout, nil
-	}
-	s.machine.inodes.close()
-	s.reach.close()
-	for _, x := range s.watching.suspect {
-		unix.Close(x.fd)
-	}
-}
-
-// cannotStart completes the report of a program that the policy's limits kept from starting.
-func (s *supervisor) cannotStart(e *LimitError) {
-	s.finish(unix.WaitStatus(e.Status), nil)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.report.cannotStart(e)
-}
-
-func (s *supervisor) reportCopy() *Report {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.report.clone()
 }

@@ -25,6 +25,7 @@ type diagnosis struct {
 	CanRun      bool          `json:"can_run"`
 	Reason      string        `json:"reason,omitempty"` // why it cannot
 	Host        *sandbox.Host `json:"host"`
+	Enforced    []string      `json:"enforced"`     // of a program that run confines
 	NotEnforced []string      `json:"not_enforced"` // cannot be had on this host
 	NotBuilt    []string      `json:"not_built"`    // flags of run that this version refuses
 }
@@ -36,7 +37,7 @@ func newDoctor(res *result) *cobra.Command {
 		Short: "say what this host offers and what could not be enforced",
 		Long: `Say what this host offers and what could not be enforced.
 
-A small program is run in a sandbox as a trial. The exit status is 0 when
+A small program is run in a sandbox as a trial, confined. The exit status is 0 when
 "runsbx run" works here, and 125 otherwise.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -66,7 +67,7 @@ func diagnose() (*diagnosis, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &diagnosis{Schema: 1, Version: version, Host: host, NotEnforced: host.NotEnforced()}
+	d := &diagnosis{Schema: 1, Version: version, Host: host, Enforced: host.Enforced(), NotEnforced: host.NotEnforced()}
 	for _, f := range runFlags {
 		if f.built != nil {
 			d.NotBuilt = append(d.NotBuilt, notBuiltName(f))
@@ -145,6 +146,7 @@ func (d *diagnosis) print(w io.Writer) error {
 		return err
 	}
 	var b strings.Builder
+	section(&b, "Enforced by run without --unconfined:", d.Enforced)
 	section(&b, "Not enforceable on this host:", d.NotEnforced)
 	section(&b, "Not built in this version (refused when asked for):", d.NotBuilt)
 	if d.CanRun {

@@ -68,7 +68,7 @@ func newRun(res *result) *cobra.Command {
 		Long: `Run a program; exit with its status.
 
 The exit status is the program's own. When a signal ended it, runsbx ends by the
-same signal (128+n where that cannot be); 125 when runsbx itself failed or was
+same signal (128+n where that cannot be); 124 when its time was up; 125 when runsbx itself failed or was
 used wrongly, 126 when the program cannot be executed, 127 when it is not found.
 
 Sizes are 4096, 64K, 512M, 2G, with powers of 1024.`,

@@ -34,6 +34,7 @@ var refusedCalls = []refusal{
 	}},
 	{"other processes' memory, registers and descriptors", linux.EPERM, []uint64{
 		linux.SYS_PTRACE, linux.SYS_PROCESS_VM_READV, linux.SYS_PROCESS_VM_WRITEV, linux.SYS_KCMP, linux.SYS_PIDFD_GETFD,
+		linux.SYS_PROCESS_MRELEASE,
 	}},
 	{"memory that the memory manager and a debugger cannot see into, or that changes behind its back", linux.ENOSYS, []uint64{
 		linux.SYS_USERFAULTFD, linux.SYS_MEMFD_SECRET,

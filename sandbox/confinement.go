@@ -80,6 +80,7 @@ type confinement struct {
 	filters [][]byte
 	grants  []confine.Grant // with paths as they are in /proc/PID/fd, nearly all
 	own     []confine.Grant // of these, what the program may do with as it likes
+	named   []confine.Grant // and what the caller has named
 	report  Confinement
 }
 
@@ -175,7 +176,7 @@ func (x *confinement) grant(c *Cmd, files []*os.File) error {
 				return err
 			}
 			given := confine.Grant{Path: real, Access: asked.access}
-			x.grants = append(x.grants, given)
+			x.grants, x.named = append(x.grants, given), append(x.named, given)
 			if given.Access&confine.Write != 0 {
 				x.own = append(x.own, given)
 			}
@@ -244,7 +245,19 @@ func (x *confinement) configure(cfg *ptrace.Config) {
 	}
 	cfg.Prepare, cfg.Lent, cfg.CloseOthers = x.prepare, []*os.File{x.ruleset.File}, true
 	cfg.Filters = append(cfg.Filters, x.filters...)
-	cfg.Env = x.temp.Environ(cfg.Env)
+	cfg.Env = x.temp.Environ(cfg.Env, x.keeps)
+}
+
+// keeps reports whether the home directory is kept from the program, all of it: what the caller has named in it,
+// or the working directory that it is, would not be found any more.
+func (x *confinement) keeps(home string) bool {
+	real, err := filepath.EvalSymlinks(home)
+	if err != nil {
+		return false // there is none
+	}
+	covered := func(g confine.Grant) bool { return g.Covers(real) }
+	within := func(g confine.Grant) bool { return confine.Grant{Path: real}.Covers(g.Path) }
+	return !slices.ContainsFunc(x.grants, covered) && !slices.ContainsFunc(x.named, within)
 }
 
 // started gives up what was needed for the start alone.

@@ -245,7 +245,7 @@ func FuzzAddress(f *testing.F) {
 }
 
 // TestIdentity: what a thread takes on it has alone, and it ends.
-func TestIdentity(t *testing.T) {
+func TestWithIdentity(t *testing.T) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Fatal(err)

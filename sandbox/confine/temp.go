@@ -148,11 +148,18 @@ func list(dir int) ([]string, error) {
 	return f.Readdirnames(0)
 }
 
-// Environ returns env with the directory as TMPDIR, and as TMP and TEMP where they are set.
-func (t *Temp) Environ(env []string) []string {
+// Environ returns env with the directory as TMPDIR, and as TMP and TEMP where they are set; and as HOME where
+// that is set to a directory that kept reports to be out of reach: most programs take a home directory without
+// anything in it for granted, and few one that they may not look into.
+func (t *Temp) Environ(env []string, kept func(home string) bool) []string {
 	out := make([]string, 0, len(env)+1)
 	for _, e := range env {
-		switch name, _, _ := strings.Cut(e, "="); name {
+		switch name, value, _ := strings.Cut(e, "="); name {
+		case "HOME":
+			if kept(value) {
+				e = "HOME=" + t.Path
+			}
+			out = append(out, e)
 		case "TMPDIR": // once, at the end
 		case "TMP", "TEMP":
 			out = append(out, name+"="+t.Path)

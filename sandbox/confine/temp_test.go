@@ -86,8 +86,9 @@ func TestRemoveDeep(t *testing.T) {
 
 func TestTempEnviron(t *testing.T) {
 	tmp := Temp{Path: "/private"}
-	got := tmp.Environ([]string{"A=1", "TMPDIR=/x", "TMP=/y", "odd", "TMPDIRS=z", "TMPDIR=again"})
-	want := []string{"A=1", "TMP=/private", "odd", "TMPDIRS=z", "TMPDIR=/private"}
+	got := tmp.Environ([]string{"A=1", "TMPDIR=/x", "TMP=/y", "odd", "TMPDIRS=z", "TMPDIR=again", "HOME=/home/me", "HOME=/work"},
+		func(home string) bool { return home == "/home/me" })
+	want := []string{"A=1", "TMP=/private", "odd", "TMPDIRS=z", "HOME=/private", "HOME=/work", "TMPDIR=/private"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}

@@ -117,16 +117,3 @@ func TestLimitDefaults(t *testing.T) {
 		}
 	}
 }
-
-// TestIdentity: what /proc/PID/status says of a process's access to files.
-func TestIdentity(t *testing.T) {
-	id, ok := identityOf("Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \nCapEff:\t00000000000405fb\n")
-	if !ok || !id.equal(identity{uid: 4, gid: 8, groups: []int{9, 10}, caps: 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID}) {
-		t.Errorf("%+v, %v", id, ok)
-	}
-	for _, s := range []string{"", "Uid:\t1\n", "Uid:\t1\t2\t3\t4\nGid:\t1\t2\t3\t4\n", "Uid:\t1\t2\t3\tx\nGid:\t1\t2\t3\t4\nCapEff:\t0\n"} {
-		if _, ok := identityOf(s); ok {
-			t.Errorf("%q is taken", s)
-		}
-	}
-}

@@ -69,7 +69,7 @@ func (x *confinement) runFileCall(tid int, call *ptrace.Syscall) (ret int64, err
 		return 0, errno
 	}
 	defer unix.Close(base)
-	ran := asTask(tid, func() {
+	failure := withIdentity(tid, fileCapabilities, func() {
 		fd := base
 		if path != "" {
 			if fd, errno = c.open(base, path); errno != 0 {
@@ -83,11 +83,14 @@ func (x *confinement) runFileCall(tid int, call *ptrace.Syscall) (ret int64, err
 			errno = unix.EPERM
 		}
 	})
-	if !ran {
+	if failure != nil {
 		errno = unix.EPERM
 	}
 	return ret, errno
 }
+
+// fileCapabilities are those that matter to what these calls do.
+const fileCapabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID
 
 func procSelfFd(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 

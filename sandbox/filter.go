@@ -163,5 +163,5 @@ func countsMemory(p *policy.Policy) bool {
 // countsClones reports whether every clone has to be decided.
 func countsClones(p *policy.Policy) bool {
 	_, _, limited := p.Limit(policy.LimitProcs)
-	return limited || countsMemory(p)
+	return limited || countsMemory(p) || p.WX == policy.WXDeny
 }

@@ -4,13 +4,16 @@ import (
 	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/mm"
+	"github.com/runsbx/runsbx/sentry/wx"
 )
 
 // SetTasks lets the sandbox have no more than n tasks at a time. It is called before the first task.
 func (k *Kernel) SetTasks(n uint64) { k.maxTasks = n }
 
 // CountsClones reports whether clones are to be asked about by DecideClone.
-func (k *Kernel) CountsClones() bool { return k.ledger != nil || k.maxTasks != 0 }
+func (k *Kernel) CountsClones() bool {
+	return k.ledger != nil || k.maxTasks != 0 || k.wx == wx.Deny
+}
 
 // DecideClone decides whether t may make another task with these clone flags (kernel_clone's
 // RLIMIT_NPROC, dup_mmap's accounting): Observe, Refuse or Wait. The call's end is told to EndClone.
@@ -23,11 +26,13 @@ func (k *Kernel) DecideClone(t *Task, nr, flags uint64) (Verdict, error) {
 	if why := k.tasksRefusal(); why != nil {
 		return Verdict{Kind: Refuse, Result: mm.Result{Errno: why.Errno, Refusal: why}}, nil
 	}
-	if k.ledger == nil || flags&linux.CLONE_VM != 0 {
+	if flags&linux.CLONE_VM != 0 || k.ledger == nil && (k.wx != wx.Deny || s.users == 1) {
 		t.cloning = true
 		return Verdict{Kind: Observe}, nil
 	}
-	// What the child gets a copy of must not change until it has: no other call is on its way.
+	// What the child gets a copy of must not change until it has: no other call is on its way. It is charged
+	// for all of it; and what was written of it must not have been forgotten, as it is when something else
+	// is mapped in its place.
 	if s.pending != nil && s.pending != t {
 		s.waiters = append(s.waiters, t.TID)
 		return Verdict{Kind: Wait}, nil
@@ -40,10 +45,16 @@ func (k *Kernel) DecideClone(t *Task, nr, flags uint64) (Verdict, error) {
 		if err := k.reconcile(t); err != nil {
 			return Verdict{}, err
 		}
-	} else if err := k.followStacks(t); err != nil {
-		return Verdict{}, err
+	} else if k.ledger != nil {
+		if err := k.followStacks(t); err != nil {
+			return Verdict{}, err
+		}
 	}
 	t.call = pending{call: Call{Nr: nr, Observable: true}, extent: extent{all: true}}
+	if k.ledger == nil {
+		t.cloning, s.pending = true, t
+		return Verdict{Kind: Observe}, nil
+	}
 	cost := committed(s.mm.Fork()) + s.mm.StackRoom(s.stackMax)
 	if why, busy := k.commit(t, cost); busy != nil {
 		return k.waitFor(t, busy), nil

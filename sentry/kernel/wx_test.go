@@ -138,6 +138,29 @@ func TestWXFork(t *testing.T) {
 	}
 }
 
+// TestWXForkAlone: while a child is made of several threads' memory, none of these maps anything else over what
+// was written, of which the child still has a copy.
+func TestWXForkAlone(t *testing.T) {
+	const a = 0x10000000
+	k, one, _ := bootWX(t, wx.Deny)
+	run(t, k, one, mapFile(a, 0x1000, protRW, linux.MAP_PRIVATE, 4), protectCall(a, 0x1000, 1))
+	two := clone(t, k, one, 101, threadFlags)
+	if v, err := k.DecideClone(one, linux.SYS_CLONE, 0); err != nil || v.Kind != Observe {
+		t.Fatal(v, err)
+	}
+	if v := decide(t, k, two, mapFile(a, 0x1000, protRX, linux.MAP_PRIVATE, 4)); v.Kind != Wait {
+		t.Errorf("something else is mapped meanwhile: %+v", v)
+	}
+	child := clone(t, k, one, 102, 0)
+	k.EndClone(one)
+	if !child.space.history.Overlaps(hostarch.Range(a, 0x1000)) {
+		t.Error("the child does not know what was written")
+	}
+	if v := decide(t, k, two, mapFile(a, 0x1000, protRX, linux.MAP_PRIVATE, 4)); v.Kind != Rewrite && v.Kind != Observe {
+		t.Errorf("afterwards: %+v", v)
+	}
+}
+
 // TestWXExchangedDescriptor: between our look at a descriptor and the kernel's own, another thread may
 // exchange it. What it maps is not executable before it is known what it is.
 func TestWXExchangedDescriptor(t *testing.T) {

@@ -51,7 +51,7 @@ func (s *supervisor) finish(status unix.WaitStatus, err error) {
 		s.report.Cause, s.report.EndedBy = CauseTimeout, nil
 	}
 	s.machine.inodes.close()
-	s.reach.close()
+	s.reach.close(s.machine)
 	for _, x := range s.watching.suspect {
 		unix.Close(x.fd)
 	}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -231,21 +232,16 @@ func (s *supervisor) remove(tid int, o ipcObject) int64 {
 }
 
 // close removes what the sandbox has made and left.
-func (r *reach) close() {
+func (r *reach) close(m *machine) {
 	if r == nil {
 		return
 	}
+	// A segment has gone with its last attachment if it was removed before, and its number may be another's.
+	// The list shows also those whose mode lets nobody look at them.
+	segments, _ := m.Segments(nil)
 	for o := range r.objects {
-		if o.get == linux.SYS_SHMGET && !ours(o.id) {
-			continue // it has gone with its last attachment
+		if o.get != linux.SYS_SHMGET || segments[o.id].Creator == os.Getpid() {
+			o.control(unix.IPC_RMID, nil)
 		}
-		o.control(unix.IPC_RMID, nil)
 	}
-}
-
-// ours reports whether we have made a segment.
-func ours(id int32) bool {
-	var desc unix.SysvShmDesc
-	_, err := unix.SysvShmCtl(int(id), unix.IPC_STAT, &desc)
-	return err == nil && int(desc.Cpid) == unix.Getpid()
 }

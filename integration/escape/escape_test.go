@@ -248,7 +248,7 @@ func mkdirTemp(t *testing.T, dir, pattern string) string {
 
 // TestEveryProgramIsRun finds programs that are in no table.
 func TestEveryProgramIsRun(t *testing.T) {
-	helpers := []string{"canary", "payload", "survive", "ordinary"}
+	helpers := []string{"canary", "payload", "survive", "ordinary", "fuzzcalls"}
 	files, err := filepath.Glob("testdata/*.c")
 	if err != nil {
 		t.Fatal(err)

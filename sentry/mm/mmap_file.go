@@ -33,8 +33,9 @@ func (mp *mapping) checkFile(a *MMapArgs) linux.Errno {
 		return linux.EOVERFLOW
 	}
 	known := uint64(legacyMapMask)
-	if f.DAX || f.THPArea {
-		// ext4 and xfs know the flag (FOP_MMAP_SYNC) and refuse it later, for files without DAX.
+	if f.DAX || f.THPArea && f.Kind == Regular {
+		// ext4 and xfs know the flag (FOP_MMAP_SYNC) and refuse it later, for files without DAX. A tmpfs with
+		// huge pages aligns as they do, and does not know it.
 		known |= linux.MAP_SYNC
 	}
 	// MAP_FIXED was set for MAP_FIXED_NOREPLACE, which stays unknown here.

@@ -141,7 +141,7 @@ func (p *page) fileType(flags, prot, n uint64) linux.Errno {
 	switch flags & linux.MAP_TYPE {
 	case linux.MAP_SHARED_VALIDATE:
 		// It refuses the flags that the first kernel with MAP_SHARED_VALIDATE did not know.
-		if flags&linux.MAP_FIXED_NOREPLACE != 0 || flags&linux.MAP_SYNC != 0 && !f.THPArea {
+		if flags&linux.MAP_FIXED_NOREPLACE != 0 || flags&linux.MAP_SYNC != 0 && (!f.THPArea || f.Kind != Regular) {
 			return linux.EOPNOTSUPP
 		}
 		fallthrough

@@ -64,6 +64,7 @@ func TestMMapOrder(t *testing.T) {
 		{name: "not reserved", ops: []op{mmapOp(at(0), 2, rw, fixed|linux.MAP_NORESERVE)}, list: "0:2rw-", totals: "vm 2 data 2 exec 0 stack 0 locked 0 committed 0"},
 		{name: "not reserved, which mode 2 does not know", set: func(cfg *Config, _ *Caller) { cfg.Overcommit = 2 }, ops: []op{mmapOp(at(0), 2, rw, fixed|linux.MAP_NORESERVE)}, list: "0:2rw-", totals: "vm 2 data 2 exec 0 stack 0 locked 0 committed 2"},
 		{name: "DAX or not, the filesystem says", ops: []op{argsOp(MMapArgs{Length: pg, Prot: 1, Flags: linux.MAP_SHARED_VALIDATE | linux.MAP_SYNC, File: &File{Readable: true, Writable: true, THPArea: true}})}, unsure: true},
+		{name: "a tmpfs with huge pages does not know MAP_SYNC", ops: []op{argsOp(MMapArgs{Length: pg, Prot: 1, Flags: linux.MAP_SHARED_VALIDATE | linux.MAP_SYNC, File: &File{Kind: Shmem, Readable: true, Writable: true, THPArea: true}})}, want: linux.EOPNOTSUPP},
 		{name: "a device decides itself", ops: []op{argsOp(MMapArgs{Length: pg, Prot: 1, Flags: linux.MAP_SHARED, File: &File{Kind: Device, Readable: true, Writable: true}})}, unsure: true},
 	})
 }

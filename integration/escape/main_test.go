@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	rounds   = flag.Int("rounds", 2000, "how often each race is tried")
+	rounds   = flag.Int("rounds", 300, "how often each race is tried")
 	outcomes = flag.String("outcomes", "", "a file to which one line is appended for each run")
 	with     = flag.String("with", "--wx deny", "the flags of runsbx run that have to stop the attacks")
 )

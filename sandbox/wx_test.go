@@ -1,0 +1,83 @@
+package sandbox
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runsbx/runsbx/sandbox/policy"
+)
+
+// TestChangeable: which files a program of the sandbox can change, or has.
+func TestChangeable(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string, age time.Duration) (string, *unix.Stat_t) {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			t.Fatal(err)
+		}
+		st.Ctim = unix.NsecToTimespec(time.Unix(1000, 0).Add(-age).UnixNano()) // the sandbox was started at 1000 s
+		return path, &st
+	}
+	for name, x := range map[string]struct {
+		unconfined, elsewhere, running, excepted, given, first, notAFile bool
+		age                                                              time.Duration
+		want                                                             bool
+	}{
+		"a file in the working directory":                         {age: time.Hour, want: true},
+		"a running program's own, there before":                   {age: time.Hour, running: true},
+		"a running program's own, made since":                     {age: -time.Second, running: true, want: true},
+		"made in the instant of the start":                        {running: true, want: true},
+		"the first program, compiled in the instant of the start": {running: true, first: true},
+		"a file elsewhere":                                        {age: -time.Hour, elsewhere: true},
+		"a file elsewhere that it was handed over to write to":    {age: time.Hour, elsewhere: true, given: true, want: true},
+		"an excepted file":                                        {age: -time.Hour, excepted: true},
+		"no file":                                                 {age: time.Hour, elsewhere: true, notAFile: true, want: true},
+		"unconfined: there before":                                {age: time.Hour, unconfined: true},
+		"unconfined: made since":                                  {age: -time.Second, unconfined: true, want: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, st := file("file", x.age)
+			c := code{started: unix.Timespec{Sec: 1000}, confined: !x.unconfined, given: map[fileStamp]bool{}, roots: []string{dir}}
+			if x.elsewhere {
+				c.roots = []string{dir + "/file/not", "/no"}
+			}
+			if x.excepted {
+				c.except = policy.WXExceptions{Files: []string{path}}
+			}
+			if x.given {
+				c.given[fileStamp{dev: st.Dev, ino: st.Ino}] = true
+			}
+			if x.first {
+				c.first = stampOf(st)
+			}
+			if x.notAFile {
+				st.Mode = unix.S_IFCHR
+			}
+			if got := c.changeable(path, st, x.running); got != x.want {
+				t.Errorf("changeable is %v", got)
+			}
+		})
+	}
+}
+
+func TestBelow(t *testing.T) {
+	roots := []string{"/work", "/tmp/x"}
+	for path, want := range map[string]bool{
+		"/work": true, "/work/a": true, "/workshop": false, "/": false, "/tmp": false, "/tmp/x/y/z": true, "/tmp/xy": false,
+	} {
+		if below(roots, path) != want {
+			t.Errorf("%s: %v", path, !want)
+		}
+	}
+	if !below([]string{"/"}, "/etc/passwd") {
+		t.Error("nothing is below /")
+	}
+}

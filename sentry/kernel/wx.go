@@ -96,7 +96,8 @@ func (k *Kernel) deferExec(t *Task, c *Call) (protect uint64) {
 		c.Args[2]&linux.PROT_EXEC == 0 || c.Args[3]&linux.MAP_ANONYMOUS != 0 {
 		return 0
 	}
-	protect = c.Args[2]
+	// mmap passes over other bits, mprotect does not.
+	protect = c.Args[2] & (linux.PROT_READ | linux.PROT_WRITE | linux.PROT_EXEC)
 	c.Args[2] &^= linux.PROT_EXEC
 	return protect
 }

@@ -172,8 +172,8 @@ func TestWXExchangedDescriptor(t *testing.T) {
 		k, task, h := bootWX(t, wx.Deny)
 		h.changeable["/memfd:evil (deleted)"] = true
 		clone(t, k, task, 101, threadFlags|linux.CLONE_FILES)
-		v := decide(t, k, task, mapFile(0, 0x1000, protRX, linux.MAP_PRIVATE, 4))
-		if v.Kind != Rewrite || v.Args[2] != linux.PROT_READ {
+		v := decide(t, k, task, mapFile(0, 0x1000, 0x100|protRX, linux.MAP_PRIVATE, 4))
+		if v.Kind != Rewrite || v.Args[2] != 0x100|linux.PROT_READ {
 			t.Fatalf("%s: %+v", file, v)
 		}
 		h.maps[100] = line(file)

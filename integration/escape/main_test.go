@@ -32,7 +32,7 @@ var (
 const (
 	searchPath = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 	nobody     = 65534 // the ordinary user
-	hangGuard  = time.Minute
+	hangGuard  = 5 * time.Minute
 )
 
 func TestMain(m *testing.M) {

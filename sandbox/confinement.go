@@ -200,7 +200,7 @@ func streams(files []*os.File) (list []confine.Grant) {
 		if err != nil || unix.Fstat(int(f.Fd()), &st) != nil {
 			continue
 		}
-		g := confine.Grant{Path: "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))}
+		g := confine.Grant{Path: procSelfFd(int(f.Fd()))}
 		mode := flags & unix.O_ACCMODE
 		if mode != unix.O_WRONLY {
 			g.Access |= confine.Read

@@ -63,20 +63,25 @@ func (x *confinement) runFileCall(tid int, call *ptrace.Syscall) (ret int64, err
 	if errno != 0 {
 		return 0, errno
 	}
-	// A program that has changed its user may not be looked at by that user.
-	path, base, errno := c.find(tid)
+	l, errno := c.lookup(tid)
 	if errno != 0 {
 		return 0, errno
 	}
-	defer unix.Close(base)
+	// A program that has changed its user may not be looked at by that user.
+	w, err := l.begin()
+	if _, errno = errnoOf(0, err); errno == unix.ENOENT && l.dir != unix.AT_FDCWD {
+		errno = unix.EBADF
+	}
+	if errno != 0 {
+		return 0, errno
+	}
+	defer w.end()
 	failure := withIdentity(tid, fileCapabilities, func() {
-		fd := base
-		if path != "" {
-			if fd, errno = c.open(base, path); errno != 0 {
-				return
-			}
-			defer unix.Close(fd)
+		var fd int
+		if fd, errno = errnoOf(w.follow()); errno != 0 {
+			return
 		}
+		defer unix.Close(fd)
 		if through := procSelfFd(fd); x.permits(pathOf(fd, through), c.watches) {
 			ret, errno = c.do(fd, through)
 		} else {
@@ -91,8 +96,6 @@ func (x *confinement) runFileCall(tid int, call *ptrace.Syscall) (ret int64, err
 
 // fileCapabilities are those that matter to what these calls do.
 const fileCapabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID
-
-func procSelfFd(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // pathOf returns the path of an open file as /proc/PID/fd has it; "" where another file has this path for us:
 // one that was found through /proc/PID/root of a process may be on mounts that are not ours.
@@ -131,48 +134,22 @@ func (x *confinement) permits(path string, watch bool) bool {
 	})
 }
 
-// find returns the path that names the object, and the file that it is relative to, opened: the object itself
-// when the path is empty.
-func (o *object) find(tid int) (path string, base int, errno unix.Errno) {
-	proc := procPath(tid, "")
-	if !sameRoot(proc) {
-		return "", -1, unix.EPERM // paths mean something else to it
+// lookup returns what the call names.
+func (o *object) lookup(tid int) (*lookup, unix.Errno) {
+	l := &lookup{tid: tid, dir: int32(o.dir), nofollow: o.nofollow}
+	if !sameRoot(procPath(tid, "")) {
+		return nil, unix.EPERM // paths mean something else to it
 	}
 	if o.path != 0 {
 		var ok bool
-		if path, ok = readString(tid, o.path); !ok {
-			return "", -1, unix.EFAULT
+		if l.path, ok = readString(tid, o.path); !ok {
+			return nil, unix.EFAULT
 		}
-		if path == "" && !o.empty {
-			return "", -1, unix.ENOENT
+		if l.path == "" && !o.empty {
+			return nil, unix.ENOENT
 		}
 	}
-	from := proc + "cwd"
-	switch {
-	case filepath.IsAbs(path):
-		from = "/"
-		for _, its := range []struct{ name, means string }{{"/proc/self/", proc}, {"/proc/thread-self/", proc}, {"/dev/fd/", proc + "fd/"}} {
-			if rest, ok := strings.CutPrefix(path, its.name); ok {
-				path = its.means + rest
-			}
-		}
-	case o.dir != unix.AT_FDCWD:
-		from = proc + "fd/" + strconv.Itoa(o.dir)
-	}
-	base, errno = errnoOf(unix.Open(from, unix.O_PATH|unix.O_CLOEXEC, 0))
-	if errno == unix.ENOENT && o.dir != unix.AT_FDCWD {
-		errno = unix.EBADF
-	}
-	return path, base, errno
-}
-
-// open opens the object without access to its contents.
-func (o *object) open(base int, path string) (int, unix.Errno) {
-	flags := unix.O_PATH | unix.O_CLOEXEC
-	if o.nofollow {
-		flags |= unix.O_NOFOLLOW
-	}
-	return errnoOf(unix.Openat(base, path, flags, 0))
+	return l, 0
 }
 
 // sameRoot reports whether a thread has our root directory.

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"encoding/binary"
 	"errors"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -78,7 +77,7 @@ func (s *supervisor) growthCall(t *kernel.Task, call *ptrace.Syscall) (a ptrace.
 		return s.pass(t, s.refuseCall(t, call, kernel.Uncounted(0, linux.ENOSPC)))
 	}
 	defer unix.Close(file.fd)
-	g := &growth{t, call, file, "/proc/self/fd/" + strconv.Itoa(file.fd)}
+	g := &growth{t, call, file, procSelfFd(file.fd)}
 	a, prove = s.grow(g)
 	s.k.Settle(t) // we have made it
 	if s.verify == policy.VerifyEvery {
@@ -351,11 +350,11 @@ func (s *supervisor) truncates(t *kernel.Task, call *ptrace.Syscall) (fd int, pa
 	if !ok || name == "" {
 		return -1, ""
 	}
-	fd, err := s.machine.resolve(t, name)
+	fd, err := (&lookup{tid: t.TID, dir: unix.AT_FDCWD, path: name}).open()
 	if err != nil {
 		return -1, ""
 	}
-	return fd, "/proc/self/fd/" + strconv.Itoa(fd)
+	return fd, procSelfFd(fd)
 }
 
 // truncated looks at the file after a truncate that was to make it smaller, or was not about memory.

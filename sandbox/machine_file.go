@@ -83,7 +83,7 @@ func (m *machine) openFile(tid int, num string) (*mm.File, error) {
 	if err := unix.Fstatfs(ofd, &fs); err != nil {
 		return nil, fmt.Errorf("fstatfs %s: %w", path, err)
 	}
-	name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(ofd))
+	name, err := os.Readlink(procSelfFd(ofd))
 	if err != nil {
 		return nil, err
 	}

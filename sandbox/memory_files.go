@@ -232,7 +232,7 @@ func (m *machine) look(f *ownedFile) error {
 	}
 	in := false
 	if st.Mode&unix.S_IFMT == unix.S_IFREG {
-		in, _ = m.inMemory("/proc/self/fd/"+strconv.Itoa(f.fd), st.Dev)
+		in, _ = m.inMemory(procSelfFd(f.fd), st.Dev)
 	}
 	if !in {
 		return errNotMemory

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 	"unsafe"
@@ -192,7 +191,7 @@ func (s *supervisor) try(c *connecting) (errno linux.Errno, blocks bool, err err
 		}
 	default:
 		name, _, _ := strings.Cut(string(addr[familySize:]), "\x00")
-		fd, err := openAsTask(tid, name)
+		fd, err := (&lookup{tid: tid, dir: unix.AT_FDCWD, path: name, own: true}).openAsTask()
 		if errno, ok := err.(unix.Errno); ok {
 			return linux.Errno(errno), false, nil
 		}
@@ -204,7 +203,7 @@ func (s *supervisor) try(c *connecting) (errno linux.Errno, blocks bool, err err
 			return errno, false, err
 		}
 		addr = binary.NativeEndian.AppendUint16(nil, unix.AF_UNIX)
-		addr = append(addr, "/proc/self/fd/"+strconv.Itoa(fd)+"\x00"...)
+		addr = append(addr, procSelfFd(fd)+"\x00"...)
 	}
 	if err := withIdentity(tid, accessCapabilities, func() { errno, blocks, err = s.reach.attempt(c.fd, addr) }); err != nil {
 		return 0, false, err
@@ -222,7 +221,7 @@ func (s *supervisor) mayConnect(fd int) (linux.Errno, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return linux.ECONNREFUSED, nil
 	}
-	path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	path, err := os.Readlink(procSelfFd(fd))
 	if err != nil || !s.reach.writable(path) {
 		return 0, errors.Join(errOutside, err)
 	}

@@ -10,59 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openAsTask follows a path as the task would, with its directories, root and permissions, to an O_PATH
-// descriptor. A unix.Errno is what the program would get; any other error is a failure of ours.
-func openAsTask(tid int, path string) (fd int, err error) {
-	const flags = unix.O_PATH | unix.O_CLOEXEC
-	failed := func(err error) (int, error) { return -1, errors.Join(err) }
-	if path == "" {
-		return -1, unix.ENOENT
-	}
-	for _, self := range []struct{ from, to string }{
-		{"/proc/self/", procPath(tid, "")}, {"/proc/thread-self/", procPath(tid, "")}, {"/dev/fd/", procPath(tid, "fd/")},
-	} {
-		if rest, ok := strings.CutPrefix(path, self.from); ok {
-			if failure := withIdentity(tid, accessCapabilities, func() { fd, err = unix.Open(self.to+rest, flags, 0) }); failure != nil {
-				return failed(failure)
-			}
-			return fd, err
-		}
-	}
-	root, err := unix.Open(procPath(tid, "root"), flags|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return failed(err)
-	}
-	defer unix.Close(root)
-	from := root
-	how := &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
-	if path[0] != '/' {
-		var theirs, ours unix.Stat_t
-		if err := errors.Join(unix.Fstat(root, &theirs), unix.Stat("/", &ours)); err != nil {
-			return failed(err)
-		}
-		if theirs.Dev == ours.Dev && theirs.Ino == ours.Ino {
-			cwd, err := unix.Open(procPath(tid, "cwd"), flags|unix.O_DIRECTORY, 0)
-			if err != nil {
-				return failed(err)
-			}
-			defer unix.Close(cwd)
-			from, how.Resolve = cwd, unix.RESOLVE_NO_MAGICLINKS
-		} else { // by name, since its ".." may not lead out of its root
-			cwd, err1 := os.Readlink(procPath(tid, "cwd"))
-			top, err2 := os.Readlink(procPath(tid, "root"))
-			below, ok := strings.CutPrefix(cwd, top)
-			if err1 != nil || err2 != nil || !ok {
-				return failed(errors.Join(errOutside, err1, err2))
-			}
-			path = below + "/" + path
-		}
-	}
-	if failure := withIdentity(tid, accessCapabilities, func() { fd, err = unix.Openat2(from, path, how) }); failure != nil {
-		return failed(failure)
-	}
-	return fd, err
-}
-
 // withIdentity calls f with the task's user, groups and capabilities, as far as they are not more than ours. Where
 // they, or those of the capabilities that matter, are others than ours, that is on a thread of its own, which
 // ends afterwards.

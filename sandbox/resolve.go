@@ -1,85 +1,176 @@
 package sandbox
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/runsbx/runsbx/sentry/kernel"
 )
 
-// resolve goes the way that the kernel goes for the task from its working directory along path, and returns
-// a descriptor (O_PATH) of ours for what is at its end. Every symbolic link is followed here: one to an
-// absolute path begins at the task's root, not at ours, and in /proc, "self" is the task, not we.
-func (m *machine) resolve(t *kernel.Task, path string) (fd int, err error) {
-	const (
-		maxLinks      = 40 // MAXSYMLINKS
-		procRootInode = 1
-	)
-	w := walk{dir: -1}
-	if w.root, err = openPath(unix.AT_FDCWD, procPath(t.TID, "root"), 0); err != nil {
+// lookup is a file as a call of a task's names it.
+type lookup struct {
+	tid      int
+	dir      int32 // a descriptor of the task's, or AT_FDCWD, that path is relative to
+	path     string
+	nofollow bool // a symbolic link at the end is what is named
+	// own: in /proc, what the task itself has open may lead on, and what another process has may not.
+	own bool
+}
+
+// open returns a descriptor of ours (O_PATH) for what is named. The way there is followed with our rights.
+func (l *lookup) open() (fd int, err error) {
+	w, err := l.begin()
+	if err != nil {
 		return -1, err
 	}
-	defer unix.Close(w.root)
-	start := procPath(t.TID, "cwd")
-	if strings.HasPrefix(path, "/") {
-		start = procPath(t.TID, "root")
+	defer w.end()
+	return w.follow()
+}
+
+// openAsTask is open with the task's own user, groups and capabilities. A unix.Errno is what the task would get;
+// any other error is a failure of ours.
+func (l *lookup) openAsTask() (fd int, err error) {
+	w, err := l.begin()
+	if err != nil {
+		return -1, errors.Join(err)
 	}
-	err = w.enter(unix.AT_FDCWD, start, 0)
+	defer w.end()
+	if failure := withIdentity(l.tid, accessCapabilities, func() { fd, err = w.follow() }); failure != nil {
+		return -1, errors.Join(failure)
+	}
+	return fd, err
+}
+
+// begin opens where the way begins, which only we may need to be able to.
+func (l *lookup) begin() (*walk, error) {
+	w := &walk{lookup: *l, root: -1, at: -1}
+	var err error
+	if w.root, err = openPath(unix.AT_FDCWD, procPath(l.tid, "root"), 0); err != nil {
+		return nil, err
+	}
+	start := procPath(l.tid, "cwd")
+	switch {
+	case filepath.IsAbs(l.path):
+		start = procPath(l.tid, "root")
+	case l.dir != unix.AT_FDCWD:
+		start = fdPath(l.tid, l.dir)
+	}
+	if err := w.enter(unix.AT_FDCWD, start, 0); err != nil {
+		w.end()
+		return nil, err
+	}
+	return w, nil
+}
+
+// walk is where a lookup has come so far: root is the task's root directory, at is what has been reached.
+type walk struct {
+	lookup
+	root, at int
+}
+
+// follow goes the way that the kernel goes for the task, and returns what is at its end. Every symbolic link is
+// followed here: one to an absolute path begins at the task's root, not at ours, and in /proc, "self" is the
+// task, not we.
+func (w *walk) follow() (fd int, err error) {
+	const maxLinks = 40 // MAXSYMLINKS
+	path := w.path
 	for links := 0; err == nil; {
-		var name string
-		if name, path, _ = strings.Cut(strings.TrimLeft(path, "/"), "/"); name == "" {
-			return w.dir, nil
+		name, rest := cutName(path)
+		if name == "" {
+			return w.arrive(path != "")
 		}
-		if name == ".." && sameFile(w.dir, w.root) {
+		path = rest
+		if name == ".." && sameFile(w.at, w.root) {
 			continue
 		}
-		var at, st unix.Stat_t
-		if err = unix.Fstat(w.dir, &at); err != nil {
-			break
-		}
-		from := w.dir
-		w.dir = -1
+		from := w.at
+		w.at = -1
+		var st unix.Stat_t
 		if err = w.enter(from, name, unix.O_NOFOLLOW); err == nil {
-			err = unix.Fstat(w.dir, &st)
+			err = unix.Fstat(w.at, &st)
 		}
-		if err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
-			var fs unix.Statfs_t
-			err = unix.Fstatfs(w.dir, &fs)
-			proc := fs.Type == procMagic
+		if err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK && !(rest == "" && w.nofollow) {
 			if links++; links > maxLinks {
 				err = unix.ELOOP
-			}
-			switch {
-			case err != nil:
-			case proc && at.Ino == procRootInode && name == "self":
-				err = w.enter(from, numberIn(from, t.Group.TGID), 0)
-			case proc && at.Ino == procRootInode && name == "thread-self":
-				err = w.enter(from, numberIn(from, t.Group.TGID)+"/task/"+numberIn(from, t.TID), 0)
-			case proc && at.Ino != procRootInode: // most lead to no path, but to the file itself
-				err = w.enter(from, name, 0)
-			default:
-				var to string
-				if to, err = readLink(w.dir); err != nil {
-					break
-				}
-				path = to + "/" + path
-				if strings.HasPrefix(to, "/") {
-					err = w.enter(unix.AT_FDCWD, procPath(t.TID, "root"), 0)
-				} else {
-					err = w.enter(from, ".", 0)
-				}
+			} else {
+				path, err = w.link(from, name, rest)
 			}
 		}
 		unix.Close(from)
 	}
-	w.leave()
 	return -1, err
 }
 
-// walk is where a path has led to.
-type walk struct{ root, dir int }
+// cutName cuts the first name off a path. What is left of it begins with a slash, unless it is nothing.
+func cutName(path string) (name, rest string) {
+	path = strings.TrimLeft(path, "/")
+	if i := strings.IndexByte(path, '/'); i >= 0 {
+		return path[:i], path[i:]
+	}
+	return path, ""
+}
+
+// arrive is the end of the way, which must be a directory where a slash is at the end of the path.
+func (w *walk) arrive(slash bool) (int, error) {
+	var st unix.Stat_t
+	if slash {
+		if err := unix.Fstat(w.at, &st); err != nil {
+			return -1, err
+		} else if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			return -1, unix.ENOTDIR
+		}
+	}
+	fd := w.at
+	w.at = -1
+	return fd, nil
+}
+
+// link goes on from a symbolic link, which is at name in from, and returns the rest of the path.
+func (w *walk) link(from int, name, path string) (string, error) {
+	const procRootInode = 1
+	var at unix.Stat_t
+	var fs unix.Statfs_t
+	if err := errors.Join(unix.Fstat(from, &at), unix.Fstatfs(w.at, &fs)); err != nil {
+		return path, err
+	}
+	switch proc := fs.Type == procMagic; {
+	case proc && at.Ino == procRootInode && name == "self":
+		return path, w.enter(from, numberIn(from, w.group()), 0)
+	case proc && at.Ino == procRootInode && name == "thread-self":
+		return path, w.enter(from, numberIn(from, w.group())+"/task/"+numberIn(from, w.tid), 0)
+	case proc && at.Ino != procRootInode: // most lead to no path, but to the file itself
+		if w.own && !w.owns(from) {
+			return path, unix.EACCES
+		}
+		return path, w.enter(from, name, 0)
+	}
+	to, err := readLink(w.at)
+	switch {
+	case err != nil:
+	case filepath.IsAbs(to):
+		err = w.enter(w.root, ".", 0)
+	default:
+		err = w.enter(from, ".", 0)
+	}
+	return to + path, err
+}
+
+// group returns the id of the task's process.
+func (w *walk) group() int {
+	status, _ := os.ReadFile(procPath(w.tid, "status"))
+	tgid, _ := strconv.Atoi(statusField(string(status), "Tgid"))
+	return tgid
+}
+
+// owns reports whether a directory in our /proc is the task's own process's.
+func (w *walk) owns(dir int) bool {
+	path, err := os.Readlink(procSelfFd(dir))
+	of, _, _ := strings.Cut(strings.TrimPrefix(path, "/proc/"), "/")
+	return err == nil && (of == strconv.Itoa(w.group()) || of == strconv.Itoa(w.tid))
+}
 
 // enter goes on to what is at name in directory dir.
 func (w *walk) enter(dir int, name string, flags int) error {
@@ -88,15 +179,20 @@ func (w *walk) enter(dir int, name string, flags int) error {
 		return err
 	}
 	w.leave()
-	w.dir = fd
+	w.at = fd
 	return nil
 }
 
 func (w *walk) leave() {
-	if w.dir >= 0 {
-		unix.Close(w.dir)
-		w.dir = -1
+	if w.at >= 0 {
+		unix.Close(w.at)
+		w.at = -1
 	}
+}
+
+func (w *walk) end() {
+	w.leave()
+	unix.Close(w.root)
 }
 
 func openPath(dir int, name string, flags int) (int, error) {
@@ -108,6 +204,9 @@ func readLink(fd int) (string, error) {
 	n, err := unix.Readlinkat(fd, "", b[:])
 	return string(b[:max(n, 0)]), err
 }
+
+// procSelfFd returns a path by which a descriptor of ours is what it stands for.
+func procSelfFd(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // numberIn returns the id by which a thread is known in the directory /proc: ours, or that of its own
 // namespace of process ids.

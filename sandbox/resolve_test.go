@@ -14,8 +14,7 @@ import (
 
 // TestResolve: a path leads to what it leads another process to, whose descriptors and directory are not ours.
 func TestResolve(t *testing.T) {
-	m := new(machine)
-	file, _, id := memfd(t, m)
+	file, _, id := memfd(t, new(machine))
 	dir := t.TempDir()
 	for name, to := range map[string]string{
 		"absolute": "/proc/self/fd/0", "relative": "sub/../absolute", "loop": "loop", "out": dir + "/file",
@@ -34,7 +33,7 @@ func TestResolve(t *testing.T) {
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
-	task := &kernel.Task{TID: cmd.Process.Pid, Group: &kernel.ThreadGroup{TGID: cmd.Process.Pid}}
+	pid := cmd.Process.Pid
 	var st unix.Stat_t
 	if err := unix.Stat(filepath.Join(dir, "file"), &st); err != nil {
 		t.Fatal(err)
@@ -43,10 +42,10 @@ func TestResolve(t *testing.T) {
 	for path, want := range map[string]kernel.FileID{
 		"/proc/self/fd/0": id, "/proc/./self/fd/0": id, "//proc/self/fd/0": id, "/proc/self/../thread-self/fd/0": id,
 		"/../proc/self/task/../fd/0": id, "/proc/thread-self/../../fd/0": id, "/proc/self/root/proc/self/fd/0": id,
-		"/proc/" + strconv.Itoa(task.TID) + "/fd/0": id, "absolute": id, "sub/../relative": id, "/proc/self/cwd/absolute": id,
-		"file": there, "out": there, "./sub/../file": there, dir + "/out": there,
+		"/proc/" + strconv.Itoa(pid) + "/fd/0": id, "absolute": id, "sub/../relative": id, "/proc/self/cwd/absolute": id,
+		"file": there, "out": there, ".//file": there, "./sub/../file": there, dir + "/out": there,
 	} {
-		fd, err := m.resolve(task, path)
+		fd, err := (&lookup{tid: pid, dir: unix.AT_FDCWD, path: path}).open()
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
@@ -58,10 +57,33 @@ func TestResolve(t *testing.T) {
 	}
 	before := len(ownDescriptors())
 	for path, want := range map[string]error{
-		"loop": unix.ELOOP, "none": unix.ENOENT, "file/none": unix.ENOTDIR, "/proc/self/fd/77": unix.ENOENT,
+		"loop": unix.ELOOP, "none": unix.ENOENT, "file/none": unix.ENOTDIR, "file/": unix.ENOTDIR, "out//": unix.ENOTDIR, "/proc/self/fd/77": unix.ENOENT,
 	} {
-		if _, err := m.resolve(task, path); err != want {
+		if _, err := (&lookup{tid: pid, dir: unix.AT_FDCWD, path: path}).open(); err != want {
 			t.Errorf("%s: %v, want %v", path, err, want)
+		}
+	}
+	for name, x := range map[string]struct {
+		lookup
+		want error
+		link bool
+	}{
+		"a link itself":                      {lookup: lookup{path: "out", nofollow: true}, link: true},
+		"a link on the way":                  {lookup: lookup{path: "sub/../out/", nofollow: true}, want: unix.ENOTDIR},
+		"what it has open itself":            {lookup: lookup{path: "/proc/self/fd/0", own: true}},
+		"what another process has open":      {lookup: lookup{path: "/proc/" + strconv.Itoa(os.Getpid()) + "/cwd", own: true}, want: unix.EACCES},
+		"the same, where it may be":          {lookup: lookup{path: "/proc/" + strconv.Itoa(os.Getpid()) + "/cwd"}},
+		"relative to a descriptor not there": {lookup: lookup{path: "file", dir: 77}, want: unix.ENOENT},
+	} {
+		if x.tid = pid; x.dir == 0 {
+			x.dir = unix.AT_FDCWD
+		}
+		fd, err := x.open()
+		if err != x.want || err == nil && (unix.Fstat(fd, &st) != nil || (st.Mode&unix.S_IFMT == unix.S_IFLNK) != x.link) {
+			t.Errorf("%s: %v, want %v; mode %o", name, err, x.want, st.Mode)
+		}
+		if err == nil {
+			unix.Close(fd)
 		}
 	}
 	if after := len(ownDescriptors()); after != before {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -295,7 +294,7 @@ func (s *supervisor) suspectFile(t *kernel.Task, path string) error {
 
 // checkSuspect charges what a file has grown by.
 func (s *supervisor) checkSuspect(x *suspect) error {
-	path := "/proc/self/fd/" + strconv.Itoa(x.fd)
+	path := procSelfFd(x.fd)
 	f, err := s.machine.memoryFile(path)
 	if f == nil {
 		return err
@@ -353,7 +352,7 @@ func writableMemory(m *machine, fds []uintptr) bool {
 		if err != nil || flags&unix.O_ACCMODE == unix.O_RDONLY {
 			continue
 		}
-		if f, err := m.memoryFile("/proc/self/fd/" + strconv.Itoa(int(fd))); f != nil || err != nil {
+		if f, err := m.memoryFile(procSelfFd(int(fd))); f != nil || err != nil {
 			return true
 		}
 	}

@@ -1,11 +1,7 @@
 package sandbox
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -89,7 +85,7 @@ func (s *supervisor) refusesExec(t *kernel.Task, call *ptrace.Syscall) *limits.R
 		return nil // the kernel says what is wrong
 	}
 	defer unix.Close(fd)
-	self := "/proc/self/fd/" + strconv.Itoa(fd)
+	self := procSelfFd(fd)
 	path, err := os.Readlink(self)
 	var st unix.Stat_t
 	if err != nil || unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || isScript(self) {
@@ -117,46 +113,18 @@ func isScript(path string) bool {
 
 // openExec opens what an execve or execveat names, without access to it (O_PATH).
 func openExec(tid int, call *ptrace.Syscall) (fd int, err error) {
-	dir, name, flags := int32(unix.AT_FDCWD), call.Args[0], uint64(0)
+	l := lookup{tid: tid, dir: unix.AT_FDCWD}
+	name, flags := call.Args[0], uint64(0)
 	if call.Nr == linux.SYS_EXECVEAT {
-		dir, name, flags = int32(call.Args[0]), call.Args[1], call.Args[4]
+		l.dir, name, flags = int32(call.Args[0]), call.Args[1], call.Args[4]
 	}
-	path, err := readPath(tid, name)
-	if err != nil {
-		return -1, err
+	var ok bool
+	if l.path, ok = readString(tid, name); !ok {
+		return -1, unix.EFAULT
 	}
-	base := procPath(tid, "cwd")
-	switch {
-	case path == "" && flags&unix.AT_EMPTY_PATH == 0:
+	if l.path == "" && flags&unix.AT_EMPTY_PATH == 0 {
 		return -1, unix.ENOENT
-	case path != "" && path[0] == '/':
-		base = procPath(tid, "root")
-	case dir != unix.AT_FDCWD:
-		base = procPath(tid, "fd/"+strconv.Itoa(int(dir)))
 	}
-	how := unix.O_PATH | unix.O_CLOEXEC
-	if flags&unix.AT_SYMLINK_NOFOLLOW != 0 {
-		how |= unix.O_NOFOLLOW
-	}
-	if path != "" {
-		base += "/" + path
-	}
-	return unix.Open(base, how, 0)
-}
-
-// readPath reads a path from a task's memory.
-func readPath(tid int, addr uint64) (string, error) {
-	b := make([]byte, 0, unix.PathMax)
-	for len(b) < unix.PathMax {
-		const page = 4096
-		part := b[len(b):min(len(b)+int(page-(addr+uint64(len(b)))%page), unix.PathMax)]
-		if err := ptrace.ReadMemory(tid, addr+uint64(len(b)), part); err != nil {
-			return "", fmt.Errorf("path of a call: %w", err)
-		}
-		if end := bytes.IndexByte(part, 0); end >= 0 {
-			return string(b[:len(b)+end]), nil
-		}
-		b = b[:len(b)+len(part)]
-	}
-	return "", errors.New("path of a call: too long")
+	l.nofollow = flags&unix.AT_SYMLINK_NOFOLLOW != 0
+	return l.open()
 }

@@ -260,6 +260,11 @@ func (x *confinement) keeps(home string) bool {
 	return !slices.ContainsFunc(x.grants, covered) && !slices.ContainsFunc(x.named, within)
 }
 
+// mayWrite reports whether what has this path, without symbolic links, lies where the program may write.
+func (x *confinement) mayWrite(path string) bool {
+	return slices.ContainsFunc(x.own, func(g confine.Grant) bool { return g.Covers(path) })
+}
+
 // started gives up what was needed for the start alone.
 func (x *confinement) started() {
 	if x != nil && x.ruleset != nil {

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"os"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +22,6 @@ import (
 type reach struct {
 	net      bool
 	signals  bool                // they are decided here: Landlock's ABI has no scope for them
-	roots    []string            // directories below which sockets may be connected to
 	connects map[int]*connecting // by thread
 	owners   map[uint32]place    // of sockets, when they were last looked for
 	objects  map[ipcObject]bool  // System V objects that the sandbox has made
@@ -39,24 +37,10 @@ func newReach(c *Cmd) *reach {
 	if x == nil {
 		return nil
 	}
-	r := &reach{
+	return &reach{
 		net: c.Policy.Net, signals: x.report.LandlockABI < scopesABI || c.noScopes,
 		connects: make(map[int]*connecting), owners: make(map[uint32]place), objects: make(map[ipcObject]bool),
 	}
-	for _, g := range x.own {
-		r.roots = append(r.roots, g.Path)
-	}
-	return r
-}
-
-// writable reports whether a path without symbolic links lies below a directory that the program may write.
-func (r *reach) writable(path string) bool {
-	for _, root := range r.roots {
-		if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(root, "/")); ok && strings.HasPrefix(rest, "/") {
-			return true
-		}
-	}
-	return false
 }
 
 // rules stop or refuse the calls by which the program could reach out. files are what it is given.

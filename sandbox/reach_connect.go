@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 	"unsafe"
@@ -222,7 +223,7 @@ func (s *supervisor) mayConnect(fd int) (linux.Errno, error) {
 		return linux.ECONNREFUSED, nil
 	}
 	path, err := os.Readlink(procSelfFd(fd))
-	if err != nil || !s.reach.writable(path) {
+	if err != nil || !s.confined.mayWrite(filepath.Dir(path)) {
 		return 0, errors.Join(errOutside, err)
 	}
 	// What stat(2) says of the device is not what the kernel has everywhere.

@@ -149,19 +149,6 @@ func TestReachRules(t *testing.T) {
 	}
 }
 
-func TestWritable(t *testing.T) {
-	r := &reach{roots: []string{"/work", "/"}}
-	if !r.writable("/anything") {
-		t.Error("below /")
-	}
-	r.roots = r.roots[:1]
-	for path, want := range map[string]bool{"/work/s": true, "/work/d/s": true, "/work": false, "/works/s": false, "/s": false, "": false, "socket:[1]": false} {
-		if r.writable(path) != want {
-			t.Errorf("%q: %v", path, !want)
-		}
-	}
-}
-
 // TestUnixSockets: sock_diag shows sockets as they were bound.
 func TestUnixSockets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")

@@ -101,7 +101,7 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 			return nil, &Error{Op: "seccomp filter", Err: err}
 		}
 	}
-	s.k.SetWX(wxMode(c.Policy.WX))
+	s.k.SetWX(c.Policy.WX)
 	if s.reach != nil {
 		s.k.SetMaker(os.Getpid())
 	}

@@ -4,20 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/runsbx/runsbx/sandbox/policy"
 	"github.com/runsbx/runsbx/sentry/kernel"
 	"github.com/runsbx/runsbx/sentry/mm"
-	"github.com/runsbx/runsbx/sentry/wx"
 )
-
-// wxMode returns the mode as the model has it.
-func wxMode(m policy.WXMode) wx.Mode {
-	return map[policy.WXMode]wx.Mode{policy.WXAllow: wx.Allow, policy.WXAudit: wx.Audit, policy.WXDeny: wx.Deny}[m]
-}
 
 // code knows which files programs of the sandbox can change, so that what is in them must not be
 // executed (W^X):
@@ -31,8 +24,7 @@ func wxMode(m policy.WXMode) wx.Mode {
 //   - What the policy excepts they can not.
 type code struct {
 	started  unix.Timespec // by the clock that files are stamped with
-	confined bool
-	roots    []string // what programs may write, if confined; clean absolute paths without symbolic links
+	confined *confinement  // nil where they are not
 	// files that the first programs have open for writing, which nobody can tell from the path
 	given  map[fileStamp]bool
 	first  fileStamp // the first program's file, which was there before anything ran
@@ -50,13 +42,7 @@ func stampOf(st *unix.Stat_t) fileStamp { return fileStamp{st.Dev, st.Ino, st.Ct
 // newCode returns what is known before the program is started. files are the descriptors that it is going
 // to have.
 func newCode(cmd *Cmd, files []*os.File) (*code, error) {
-	c := &code{given: make(map[fileStamp]bool), except: cmd.Policy.WXExcept}
-	if x := cmd.confined; x != nil {
-		c.confined = true
-		for _, g := range x.own {
-			c.roots = append(c.roots, g.Path)
-		}
-	}
+	c := &code{given: make(map[fileStamp]bool), except: cmd.Policy.WXExcept, confined: cmd.confined}
 	// The coarse clock, by which files are stamped, lags behind the other.
 	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &c.started); err != nil {
 		return nil, err
@@ -84,13 +70,6 @@ func (c *code) changedSince(st *unix.Stat_t) bool {
 	return st.Ctim.Nano() >= c.started.Nano()
 }
 
-// below reports whether the path is one of the roots or lies below one.
-func below(roots []string, path string) bool {
-	return slices.ContainsFunc(roots, func(root string) bool {
-		return path == root || root == "/" || strings.HasPrefix(path, root+"/")
-	})
-}
-
 // theirs reports whether the file's mode lets programs of the sandbox write it, now or once they have
 // changed it. They have our credentials or less.
 func theirs(path string, st *unix.Stat_t) bool {
@@ -105,10 +84,12 @@ func (c *code) changeable(path string, st *unix.Stat_t, running bool) bool {
 		return false
 	case st.Mode&unix.S_IFMT != unix.S_IFREG, c.given[fileStamp{dev: st.Dev, ino: st.Ino}]:
 		return true
-	case !c.confined, running:
-		return c.changedSince(st) && (!c.confined || below(c.roots, path) && theirs(path, st))
+	case c.confined == nil:
+		return c.changedSince(st)
+	case running && !c.changedSince(st):
+		return false
 	}
-	return below(c.roots, path) && theirs(path, st)
+	return c.confined.mayWrite(path) && theirs(path, st)
 }
 
 // Changeable implements kernel.Host.
@@ -123,11 +104,8 @@ func (m *machine) Changeable(t *kernel.Task, f *mm.File) (bool, error) {
 	if !m.isListed(f, &st) {
 		return true, nil
 	}
-	running := false
-	if exe, err := os.Readlink(procPath(t.TID, "exe")); err == nil {
-		var self unix.Stat_t
-		running = exe == f.Name && unix.Stat(procPath(t.TID, "exe"), &self) == nil && self.Dev == st.Dev && self.Ino == st.Ino
-	}
+	exe, self, ok := executable(t.TID)
+	running := ok && exe == f.Name && self.Dev == st.Dev && self.Ino == st.Ino
 	return m.code.changeable(f.Name, &st, running), nil
 }
 
@@ -149,10 +127,13 @@ func (m *machine) trusted(t *kernel.Task) bool {
 	if m.code == nil || len(m.code.except.Programs) == 0 {
 		return false
 	}
-	exe, err := os.Readlink(procPath(t.TID, "exe"))
-	if err != nil || !slices.Contains(m.code.except.Programs, exe) {
-		return false
-	}
-	var st unix.Stat_t
-	return unix.Stat(procPath(t.TID, "exe"), &st) == nil && !m.code.changeable(exe, &st, true)
+	exe, st, ok := executable(t.TID)
+	return ok && slices.Contains(m.code.except.Programs, exe) && !m.code.changeable(exe, st, true)
+}
+
+// executable returns the file that the task executes, and its path.
+func executable(tid int) (path string, st *unix.Stat_t, ok bool) {
+	st = new(unix.Stat_t)
+	path, err := os.Readlink(procPath(tid, "exe"))
+	return path, st, err == nil && unix.Stat(procPath(tid, "exe"), st) == nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runsbx/runsbx/sandbox/confine"
 	"github.com/runsbx/runsbx/sandbox/policy"
 )
 
@@ -45,9 +46,12 @@ func TestChangeable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path, st := file("file", x.age)
-			c := code{started: unix.Timespec{Sec: 1000}, confined: !x.unconfined, given: map[fileStamp]bool{}, roots: []string{dir}}
-			if x.elsewhere {
-				c.roots = []string{dir + "/file/not", "/no"}
+			c := code{started: unix.Timespec{Sec: 1000}, given: map[fileStamp]bool{}}
+			if own := dir; !x.unconfined {
+				if x.elsewhere {
+					own += "/file/not"
+				}
+				c.confined = &confinement{own: []confine.Grant{{Path: own}}}
 			}
 			if x.excepted {
 				c.except = policy.WXExceptions{Files: []string{path}}
@@ -68,16 +72,18 @@ func TestChangeable(t *testing.T) {
 	}
 }
 
-func TestBelow(t *testing.T) {
-	roots := []string{"/work", "/tmp/x"}
+// TestMayWrite: what lies below what the program may write, and that itself.
+func TestMayWrite(t *testing.T) {
+	x := &confinement{own: []confine.Grant{{Path: "/work"}, {Path: "/tmp/x"}}}
 	for path, want := range map[string]bool{
 		"/work": true, "/work/a": true, "/workshop": false, "/": false, "/tmp": false, "/tmp/x/y/z": true, "/tmp/xy": false,
+		"": false, "socket:[1]": false,
 	} {
-		if below(roots, path) != want {
-			t.Errorf("%s: %v", path, !want)
+		if x.mayWrite(path) != want {
+			t.Errorf("%q: %v", path, !want)
 		}
 	}
-	if !below([]string{"/"}, "/etc/passwd") {
+	if x.own = []confine.Grant{{Path: "/"}}; !x.mayWrite("/etc/passwd") {
 		t.Error("nothing is below /")
 	}
 }

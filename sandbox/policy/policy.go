@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/runsbx/runsbx/sentry/wx"
 )
 
 // ASLRMode says who chooses addresses at random.
@@ -49,15 +51,13 @@ const (
 )
 
 // WXMode says what becomes of memory that is or was writable and is to be executable.
-type WXMode uint8
+type WXMode = wx.Mode
 
+// The modes of W^X.
 const (
-	// WXAllow allows it.
-	WXAllow WXMode = iota
-	// WXAudit allows and records it.
-	WXAudit
-	// WXDeny refuses it.
-	WXDeny
+	WXAllow = wx.Allow // it may be executed
+	WXAudit = wx.Audit // it is executed, and reported
+	WXDeny  = wx.Deny  // it is not
 )
 
 // WXExceptions is what W^X does not hold for. Paths are absolute and clean, without symbolic links.

@@ -119,17 +119,11 @@ func (t *Tracer) confineAtExit(th *thread, filter []byte) {
 		t.confined(th, c, -int64(unix.ENOMEM))
 		return
 	}
-	all := ^uint64(0)
-	if !t.ok("PTRACE_GETSIGMASK", th.tid, signalMask(unix.PTRACE_GETSIGMASK, th.tid, &c.mask)) ||
-		!t.ok("PTRACE_SETSIGMASK", th.tid, signalMask(unix.PTRACE_SETSIGMASK, th.tid, &all)) {
+	if !t.blockSignals(th, &c.mask) {
 		return
 	}
 	c.masked = true
-	const insnSize = 2
-	regs := c.regs
-	regs.Rax, regs.Orig_rax, regs.Rip = unix.SYS_SECCOMP, ^uint64(0), th.call.IP-insnSize
-	setArgs(&regs, c.args)
-	if t.ok("PTRACE_SETREGS", th.tid, setRegs(th.tid, &regs)) {
+	if t.sendBack(th, c.regs, th.call.IP, unix.SYS_SECCOMP, c.args) {
 		th.confining, th.toExit, t.confiner = c, true, th
 		t.resume(th, 0)
 	}

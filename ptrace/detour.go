@@ -31,23 +31,31 @@ func (t *Tracer) takeDetour(th *thread, ip uint64) {
 	d := th.ahead
 	th.ahead, th.detour = nil, d
 	d.call.IP = ip
-	all := ^uint64(0)
-	if !t.ok("PTRACE_GETREGS", th.tid, getRegs(th.tid, &d.regs)) ||
-		!t.ok("PTRACE_GETSIGMASK", th.tid, signalMask(unix.PTRACE_GETSIGMASK, th.tid, &d.mask)) ||
-		!t.ok("PTRACE_SETSIGMASK", th.tid, signalMask(unix.PTRACE_SETSIGMASK, th.tid, &all)) {
-		return
+	if t.ok("PTRACE_GETREGS", th.tid, getRegs(th.tid, &d.regs)) && t.blockSignals(th, &d.mask) {
+		t.enterDetour(th)
 	}
-	t.enterDetour(th)
+}
+
+// blockSignals keeps handlers from running while a thread makes a call for us, and returns its mask.
+func (t *Tracer) blockSignals(th *thread, mask *uint64) bool {
+	all := ^uint64(0)
+	return t.ok("PTRACE_GETSIGMASK", th.tid, signalMask(unix.PTRACE_GETSIGMASK, th.tid, mask)) &&
+		t.ok("PTRACE_SETSIGMASK", th.tid, signalMask(unix.PTRACE_SETSIGMASK, th.tid, &all))
+}
+
+// sendBack makes a thread that stands behind the syscall instruction at ip go through it once more, with another
+// call. regs is what it has.
+func (t *Tracer) sendBack(th *thread, regs unix.PtraceRegs, ip, nr uint64, args [6]uint64) bool {
+	const insnSize = 2 // of the syscall instruction
+	regs.Rax, regs.Orig_rax, regs.Rip = nr, ^uint64(0), ip-insnSize
+	setArgs(&regs, args)
+	return t.ok("PTRACE_SETREGS", th.tid, setRegs(th.tid, &regs))
 }
 
 // enterDetour has the thread make the call, for the first time or again.
 func (t *Tracer) enterDetour(th *thread) {
-	const insnSize = 2 // of the syscall instruction
 	d := th.detour
-	regs := d.regs
-	regs.Rax, regs.Orig_rax, regs.Rip = d.call.Nr, ^uint64(0), d.call.IP-insnSize
-	setArgs(&regs, d.call.Args)
-	if t.ok("PTRACE_SETREGS", th.tid, setRegs(th.tid, &regs)) {
+	if t.sendBack(th, d.regs, d.call.IP, d.call.Nr, d.call.Args) {
 		d.entered, th.toExit = false, true
 		t.resume(th, 0)
 	}

@@ -2,10 +2,8 @@ package sandbox
 
 import (
 	"encoding/binary"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"unsafe"
 
@@ -334,12 +332,7 @@ func setAttribute(tid int, call *ptrace.Syscall) (operation, unix.Errno) {
 // watch adds a watch to the program's inotify descriptor.
 func watch(tid, inotify int, mask uint32) operation {
 	return func(_ int, path string) (int64, unix.Errno) {
-		status, _ := os.ReadFile(procPath(tid, "status"))
-		tgid, err := strconv.Atoi(statusField(string(status), "Tgid"))
-		if err != nil {
-			return 0, unix.EPERM
-		}
-		pidfd, errno := errnoOf(unix.PidfdOpen(tgid, 0))
+		pidfd, errno := errnoOf(threadPidfd(tid))
 		if errno != 0 {
 			return 0, unix.ENOSPC // "no more watches", for which programs fall back
 		}

@@ -298,11 +298,7 @@ func (m *machine) getFd(tid int, fd int32) (int, error) {
 	if m.noGetFd {
 		return -1, unix.EPERM
 	}
-	const pidfdThread = unix.O_EXCL // PIDFD_THREAD, since Linux 6.9
-	pidfd, err := unix.PidfdOpen(tid, pidfdThread)
-	if err == unix.EINVAL {
-		pidfd, err = m.leaderPidfd(tid)
-	}
+	pidfd, err := threadPidfd(tid)
 	if err != nil {
 		return -1, err
 	}
@@ -314,14 +310,20 @@ func (m *machine) getFd(tid int, fd int32) (int, error) {
 	return got, err
 }
 
+// threadPidfd returns a pidfd by which the thread's descriptors can be had.
+func threadPidfd(tid int) (int, error) {
+	const pidfdThread = unix.O_EXCL // PIDFD_THREAD, since Linux 6.9
+	pidfd, err := unix.PidfdOpen(tid, pidfdThread)
+	if err == unix.EINVAL {
+		return leaderPidfd(tid)
+	}
+	return pidfd, err
+}
+
 // leaderPidfd returns a pidfd of the thread's process, which stands for its leader's descriptors: the
 // thread's own are others where it has left CLONE_FILES, which is EPERM.
-func (m *machine) leaderPidfd(tid int) (int, error) {
-	status, err := m.read(tid, "status")
-	if err != nil {
-		return -1, err
-	}
-	tgid, err := strconv.Atoi(statusField(string(status), "Tgid"))
+func leaderPidfd(tid int) (int, error) {
+	tgid, err := groupOf(tid)
 	if err != nil {
 		return -1, err
 	}

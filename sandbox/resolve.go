@@ -137,10 +137,16 @@ func (w *walk) link(from int, name, path string) (string, error) {
 		return path, err
 	}
 	switch proc := fs.Type == procMagic; {
-	case proc && at.Ino == procRootInode && name == "self":
-		return path, w.enter(from, numberIn(from, w.group()), 0)
-	case proc && at.Ino == procRootInode && name == "thread-self":
-		return path, w.enter(from, numberIn(from, w.group())+"/task/"+numberIn(from, w.tid), 0)
+	case proc && at.Ino == procRootInode && (name == "self" || name == "thread-self"):
+		tgid, err := groupOf(w.tid)
+		if err != nil {
+			return path, unix.ENOENT // it has ended
+		}
+		to := numberIn(from, tgid)
+		if name == "thread-self" {
+			to += "/task/" + numberIn(from, w.tid)
+		}
+		return path, w.enter(from, to, 0)
 	case proc && at.Ino != procRootInode: // most lead to no path, but to the file itself
 		if w.own && !w.owns(from) {
 			return path, unix.EACCES
@@ -158,18 +164,21 @@ func (w *walk) link(from int, name, path string) (string, error) {
 	return to + path, err
 }
 
-// group returns the id of the task's process.
-func (w *walk) group() int {
-	status, _ := os.ReadFile(procPath(w.tid, "status"))
-	tgid, _ := strconv.Atoi(statusField(string(status), "Tgid"))
-	return tgid
+// groupOf returns the id of a thread's process.
+func groupOf(tid int) (int, error) {
+	status, err := os.ReadFile(procPath(tid, "status"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(statusField(string(status), "Tgid"))
 }
 
 // owns reports whether a directory in our /proc is the task's own process's.
 func (w *walk) owns(dir int) bool {
 	path, err := os.Readlink(procSelfFd(dir))
+	tgid, gerr := groupOf(w.tid)
 	of, _, _ := strings.Cut(strings.TrimPrefix(path, "/proc/"), "/")
-	return err == nil && (of == strconv.Itoa(w.group()) || of == strconv.Itoa(w.tid))
+	return err == nil && gerr == nil && (of == strconv.Itoa(tgid) || of == strconv.Itoa(w.tid))
 }
 
 // enter goes on to what is at name in directory dir.

@@ -84,7 +84,7 @@ func BenchmarkCall(b *testing.B) {
 func BenchmarkStart(b *testing.B) {
 	f := filter(b)
 	for b.Loop() {
-		tr, err := Start(Config{Path: "/bin/true", Args: []string{"true"}, Filter: f, Handler: &quiet{}})
+		tr, err := begin(Config{Path: "/bin/true", Args: []string{"true"}, Filter: f, Handler: &quiet{}})
 		if err != nil {
 			b.Fatal(err)
 		}

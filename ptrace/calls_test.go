@@ -329,7 +329,7 @@ func init() {
 	guests["supervisor"] = func([]string) int {
 		t := new(testing.T)
 		c := &counter{created: func(_, child int, _ uint64) { os.Stdout.WriteString(strconv.Itoa(child) + "\n") }}
-		tr, err := Start(Config{Path: "/bin/sh", Args: []string{"sh", "-c", "trap '' TERM HUP INT; (sleep 1000; :) & (setsid sleep 1000; :) & while :; do /bin/true; done"},
+		tr, err := begin(Config{Path: "/bin/sh", Args: []string{"sh", "-c", "trap '' TERM HUP INT; (sleep 1000; :) & (setsid sleep 1000; :) & while :; do /bin/true; done"},
 			Filter: filter(t), Handler: c})
 		if err != nil {
 			return 1

@@ -218,7 +218,7 @@ func start(t testing.TB, cfg Config) (tr *Tracer, finish func() result) {
 	if cfg.Args == nil {
 		cfg.Args = []string{cfg.Path}
 	}
-	tr, err = Start(cfg)
+	tr, err = begin(cfg)
 	w.Close()
 	if err != nil {
 		r.Close()
@@ -321,4 +321,13 @@ func compile(t testing.TB, name, source string) string {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}
 	return bin
+}
+
+// begin is New and Start.
+func begin(cfg Config) (*Tracer, error) {
+	tr := New(cfg)
+	if err := tr.Start(); err != nil {
+		return nil, err
+	}
+	return tr, nil
 }

@@ -39,12 +39,12 @@ func TestFilters(t *testing.T) {
 			wantOut(t, run(t, cfg.with(&counter{})), "126\n", 0)
 		}
 	})
-	_, err := Start(Config{Path: "/bin/true", Handler: &counter{}, Filter: filter(t), Filters: [][]byte{make([]byte, 7)}})
+	_, err := begin(Config{Path: "/bin/true", Handler: &counter{}, Filter: filter(t), Filters: [][]byte{make([]byte, 7)}})
 	if err == nil || !strings.Contains(err.Error(), "a filter of 7 bytes") {
 		t.Errorf("got %v", err)
 	}
 	var bad *Error
-	_, err = Start(Config{Path: "/bin/true", Handler: &counter{}, Filter: filter(t), Filters: [][]byte{make([]byte, 8)}})
+	_, err = begin(Config{Path: "/bin/true", Handler: &counter{}, Filter: filter(t), Filters: [][]byte{make([]byte, 8)}})
 	if !errors.As(err, &bad) || bad.Op != "seccomp(SECCOMP_SET_MODE_FILTER)" || bad.Err != unix.EINVAL {
 		t.Errorf("got %v", err)
 	}
@@ -84,14 +84,14 @@ func TestPrepare(t *testing.T) {
 	cfg.Prepare = func(int, int) ([]Call, error) {
 		return []Call{{Op: "landlock_restrict_self", Nr: unix.SYS_LANDLOCK_RESTRICT_SELF, Args: [6]uint64{^uint64(0)}}}, nil
 	}
-	_, err = Start(cfg)
+	_, err = begin(cfg)
 	var e *Error
 	if !errors.As(err, &e) || e.Op != "landlock_restrict_self" || e.Err != unix.EBADF && e.Err != unix.ENOSYS && e.Err != unix.EOPNOTSUPP {
 		t.Errorf("got %v", err)
 	}
 	veto := errors.New("no")
 	cfg.Prepare = func(int, int) ([]Call, error) { return nil, veto }
-	if _, err = Start(cfg); err != veto {
+	if _, err = begin(cfg); err != veto {
 		t.Errorf("got %v", err)
 	}
 }

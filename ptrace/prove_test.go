@@ -181,7 +181,7 @@ int main(int c, char **v) {
 				return Action{Kind: Continue}
 			}
 			c.proved = func(tid int) { proved <- tid }
-			tr, err = Start(Config{Path: bin, Args: args, Files: []*os.File{r, ow, ow}, Filter: filter(t), Handler: c})
+			tr, err = begin(Config{Path: bin, Args: args, Files: []*os.File{r, ow, ow}, Filter: filter(t), Handler: c})
 			r.Close()
 			ow.Close()
 			if err != nil {

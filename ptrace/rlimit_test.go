@@ -49,7 +49,7 @@ func TestRlimitsTooLow(t *testing.T) {
 				loaded++
 				return nil
 			}
-			_, err := Start(x.cfg)
+			_, err := begin(x.cfg)
 			var refused *RlimitError
 			if !errors.As(err, &refused) || x.err != nil && !errors.Is(err, x.err) {
 				t.Fatalf("got %v", err)
@@ -62,17 +62,17 @@ func TestRlimitsTooLow(t *testing.T) {
 			}
 		})
 	}
-	_, err := Start(Config{Path: "/no/such/program", Rlimits: []Rlimit{{Resource: unix.RLIMIT_AS, Cur: 4096, Max: 4096}}, Handler: &counter{}, Filter: filter(t)})
+	_, err := begin(Config{Path: "/no/such/program", Rlimits: []Rlimit{{Resource: unix.RLIMIT_AS, Cur: 4096, Max: 4096}}, Handler: &counter{}, Filter: filter(t)})
 	var ee *ExecError
 	if !errors.As(err, &ee) || !errors.Is(err, unix.ENOENT) {
 		t.Errorf("got %v", err)
 	}
 	veto := errors.New("no")
-	_, err = Start(Config{Path: "/bin/true", Loaded: func(int) error { return veto }, Handler: &counter{}, Filter: filter(t)})
+	_, err = begin(Config{Path: "/bin/true", Loaded: func(int) error { return veto }, Handler: &counter{}, Filter: filter(t)})
 	if err != veto {
 		t.Errorf("got %v", err)
 	}
-	_, err = Start(Config{Path: "/bin/true", Rlimits: []Rlimit{{Resource: 99, Cur: 1, Max: 1}}, Handler: &counter{}, Filter: filter(t)})
+	_, err = begin(Config{Path: "/bin/true", Rlimits: []Rlimit{{Resource: 99, Cur: 1, Max: 1}}, Handler: &counter{}, Filter: filter(t)})
 	if !errors.Is(err, unix.EINVAL) {
 		t.Errorf("got %v", err)
 	}

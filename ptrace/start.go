@@ -62,22 +62,11 @@ type Config struct {
 	Handler   Handler
 }
 
-// Start starts the program and returns when its first image is in place, the filter is on,
-// Handler.Exec has been called for it, and it runs. No helper process is needed:
-//
-//	fork ── TRACEME ── exec ── stop ── DETACH with SIGSTOP ── SEIZE ── SIGCONT
-//	     ── stop: no_new_privs, Prepare's calls and the filter are injected ── continue
-//
-// With Rlimits, these and another exec of the program are injected after the filter, and Filters last.
-//
-// SEIZE is what job control needs: a thread attached by TRACEME cannot stay in a group stop.
-// Until EXITKILL is on with it, the parent death signal stands in. The error is an *ExecError
-// when the program cannot be executed.
-func Start(cfg Config) (*Tracer, error) {
-	if err := cfg.check(); err != nil {
-		return nil, err
-	}
+// New returns the tracer of a tree that Start begins. The Handler may have it from then on, and so before
+// it is asked anything.
+func New(cfg Config) *Tracer {
 	t := &Tracer{
+		config:      cfg,
 		handler:     cfg.Handler,
 		restarts:    cfg.Restart,
 		self:        os.Getpid(),
@@ -93,12 +82,28 @@ func Start(cfg Config) (*Tracer, error) {
 		starting:    true,
 	}
 	t.idle.L = &t.mu
-	started := make(chan error)
-	go onOwnThread(make(chan bool), func() { t.main(&cfg, started) })
-	if err := <-started; err != nil {
-		return nil, err
+	return t
+}
+
+// Start starts the program and returns when its first image is in place, the filter is on,
+// Handler.Exec has been called for it, and it runs. It is called once. No helper process is needed:
+//
+//	fork ── TRACEME ── exec ── stop ── DETACH with SIGSTOP ── SEIZE ── SIGCONT
+//	     ── stop: no_new_privs, Prepare's calls and the filter are injected ── continue
+//
+// With Rlimits, these and another exec of the program are injected after the filter, and Filters last.
+//
+// SEIZE is what job control needs: a thread attached by TRACEME cannot stay in a group stop.
+// Until EXITKILL is on with it, the parent death signal stands in. The error is an *ExecError
+// when the program cannot be executed.
+func (t *Tracer) Start() error {
+	cfg := &t.config
+	if err := cfg.check(); err != nil {
+		return err
 	}
-	return t, nil
+	started := make(chan error)
+	go onOwnThread(make(chan bool), func() { t.main(cfg, started) })
+	return <-started
 }
 
 // onOwnThread calls f on a thread that belongs to it alone and has no children yet.
@@ -269,6 +274,9 @@ func (t *Tracer) launch(cfg *Config, link *fdLink) error {
 	t.threads[t.pid] = &thread{tid: t.pid, tgid: t.pid}
 	t.groups[t.pid] = 1
 	t.starting = false
+	if t.killing {
+		t.kill()
+	}
 	t.mu.Unlock()
 	t.execReport()
 	t.mu.Lock()

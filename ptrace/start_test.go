@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,7 +43,7 @@ func TestStartErrors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.cfg.Handler, tt.cfg.Filter = &counter{}, filter(t)
-			_, err := Start(tt.cfg)
+			_, err := begin(tt.cfg)
 			var ee *ExecError
 			if !errors.As(err, &ee) || !errors.Is(err, tt.want) || ee.Path != tt.cfg.Path {
 				t.Errorf("got %v, want *ExecError with %v", err, tt.want)
@@ -55,7 +56,7 @@ func TestStartErrors(t *testing.T) {
 		"bad filter":  {Path: "/bin/true", Handler: &counter{}, Filter: make([]byte, 8)},
 		"exec panics": {Path: "/bin/true", Handler: &counter{exec: func(int, int) { panic("no") }}, Filter: filter(t)},
 	} {
-		_, err := Start(cfg)
+		_, err := begin(cfg)
 		var e *Error
 		if !errors.As(err, &e) {
 			t.Errorf("%s: got %v, want *Error", name, err)
@@ -70,7 +71,7 @@ func TestStart32Bit(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Skipf("no 32-bit compiler: %s", out)
 	}
-	_, err := Start(Config{Path: bin, Handler: &counter{}, Filter: filter(t)})
+	_, err := begin(Config{Path: bin, Handler: &counter{}, Filter: filter(t)})
 	var ee *ExecError
 	if !errors.As(err, &ee) || !errors.Is(err, unix.ENOEXEC) || ee.Path != bin {
 		t.Errorf("got %v, want ENOEXEC", err)
@@ -234,7 +235,7 @@ func TestFilesAndDir(t *testing.T) {
 	}
 	defer r.Close()
 	c := &counter{}
-	tr, err := Start(Config{Path: "/bin/sh", Args: []string{"sh", "-c", "pwd >&3; echo $X >&3; ls /proc/self/fd >&3"},
+	tr, err := begin(Config{Path: "/bin/sh", Args: []string{"sh", "-c", "pwd >&3; echo $X >&3; ls /proc/self/fd >&3"},
 		Env: []string{"X=y"}, Dir: "/proc", Files: []*os.File{nil, nil, nil, w}, Handler: c, Filter: filter(t)})
 	w.Close()
 	if err != nil {
@@ -276,7 +277,7 @@ func TestUnreadable(t *testing.T) {
 	if err := os.WriteFile(path, b, 0o111); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Start(Config{Path: path, Handler: &counter{}, Filter: filter(t)})
+	_, err = begin(Config{Path: path, Handler: &counter{}, Filter: filter(t)})
 	var e *Error
 	if !errors.As(err, &e) {
 		t.Errorf("got %v, want *Error", err)
@@ -293,6 +294,38 @@ func TestNamespaces(t *testing.T) {
 	eachLink(t, func(t *testing.T) {
 		wantOut(t, run(t, cfg.with(&counter{})), "1\nchild\n", 0)
 	})
+}
+
+// TestKillBeforeFirst: the Handler can end the tree before the program's first instruction, and so can
+// whoever has the Tracer before it is started.
+func TestKillBeforeFirst(t *testing.T) {
+	for name, early := range map[string]bool{"by the handler": false, "before the start": true} {
+		t.Run(name, func(t *testing.T) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			c := &counter{}
+			tr := New(Config{Path: "/bin/echo", Args: []string{"echo"}, Files: []*os.File{nil, w}, Handler: c, Filter: filter(t)})
+			if early {
+				tr.Kill()
+			} else {
+				c.exec = func(int, int) { tr.Kill() }
+			}
+			err = tr.Start()
+			w.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ws, err := tr.Wait(); err != nil || !ws.Signaled() || ws.Signal() != unix.SIGKILL {
+				t.Errorf("wait status %#x, %v, want killed", uint32(ws), err)
+			}
+			if b, _ := io.ReadAll(r); len(b) > 0 {
+				t.Errorf("it has run: %q", b)
+			}
+		})
+	}
 }
 
 // leftovers counts what this process holds.
@@ -315,14 +348,14 @@ func leftovers(t *testing.T) (fds, threads, goroutines, children int) {
 func TestNoLeaks(t *testing.T) {
 	once := func() {
 		run(t, shell("/bin/true & wait").with(&counter{}))
-		if _, err := Start(Config{Path: "/no/such", Handler: &counter{}, Filter: filter(t)}); err == nil {
+		if _, err := begin(Config{Path: "/no/such", Handler: &counter{}, Filter: filter(t)}); err == nil {
 			t.Fatal("started")
 		}
-		if _, err := Start(Config{Path: "/bin/true", Handler: &counter{}, Filter: make([]byte, 8)}); err == nil {
+		if _, err := begin(Config{Path: "/bin/true", Handler: &counter{}, Filter: make([]byte, 8)}); err == nil {
 			t.Fatal("started")
 		}
 		c := &counter{exec: func(int, int) { panic("no") }}
-		if _, err := Start(Config{Path: "/bin/true", Handler: c, Filter: filter(t)}); err == nil {
+		if _, err := begin(Config{Path: "/bin/true", Handler: c, Filter: filter(t)}); err == nil {
 			t.Fatal("started")
 		}
 		tr, finish := start(t, shell("sleep 100 & sleep 100").with(&counter{}))

@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tracer is a running process tree. Start makes one. Its methods may be called from any
+// Tracer is a process tree. New makes one, which runs when it is started. Its methods may be called from any
 // goroutine, also from within the Handler's methods.
 //
 // Fields fall into three groups: set before the tree runs and constant then; the tracer thread's
 // own; and those under mu.
 type Tracer struct {
+	config      Config
 	handler     Handler
 	pid         int      // the first process
 	tid         int      // the tracer thread, which makes all ptrace requests

@@ -195,7 +195,7 @@ func (s *supervisor) Signaled(tid int, sig *ptrace.Signal) (again bool) {
 		if err != nil {
 			s.fail("fault", tid, err)
 			if s.failed != nil {
-				s.killAll()
+				s.engine.Kill()
 			}
 			return false
 		}

@@ -37,7 +37,7 @@ func (s *supervisor) complete(t *kernel.Task, call *ptrace.Syscall, ret int64) i
 		s.check(t)
 	}
 	if s.failed != nil {
-		s.killAll()
+		s.engine.Kill()
 	}
 	return ret
 }

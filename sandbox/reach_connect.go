@@ -142,7 +142,6 @@ func (s *supervisor) finishConnect(c *connecting) {
 		s.log.Warn("cannot connect for", "thread", c.task.TID, "error", err)
 	}
 	s.mu.Unlock()
-	<-s.ready
 	s.engine.Unpark(c.task.TID)
 }
 

@@ -204,7 +204,9 @@ func (c *Cmd) Start() error {
 	if profile != nil {
 		cfg.Filters = append(cfg.Filters, profile) // the last: it may refuse seccomp(2)
 	}
-	tracer, err := ptrace.Start(cfg)
+	tracer := ptrace.New(cfg)
+	sup.engine = tracer
+	err = tracer.Start()
 	c.confined.started()
 	sup.confinedBy(c.confined)
 	if err != nil {
@@ -235,7 +237,6 @@ func (c *Cmd) Start() error {
 		}
 		return &Error{Op: "start", Err: err}
 	}
-	sup.attach(tracer)
 	c.sup, c.tracer, c.Pid = sup, tracer, tracer.Pid()
 	closeEach(c.closers)
 	c.closers = nil

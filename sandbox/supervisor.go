@@ -26,8 +26,6 @@ type supervisor struct {
 	wx     policy.WXMode
 	log    hclog.Logger
 	trace  *tracer
-
-	ready  chan struct{} // closed when engine is set
 	engine *ptrace.Tracer
 
 	mu      sync.Mutex
@@ -60,7 +58,6 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 		verify:  c.Policy.Verify,
 		wx:      c.Policy.WX,
 		log:     c.Logger,
-		ready:   make(chan struct{}),
 		machine: &machine{},
 		report:  newReport(c),
 		reach:   newReach(c),
@@ -112,12 +109,6 @@ func newSupervisor(c *Cmd) (*supervisor, error) {
 	return s, nil
 }
 
-// attach hands over the engine, which exists only after its first reports have arrived.
-func (s *supervisor) attach(t *ptrace.Tracer) {
-	s.engine = t
-	close(s.ready)
-}
-
 // fail records the first failure and ends the tree: a process whose address space is not known
 // must not go on. The lock is held.
 func (s *supervisor) fail(op string, tid int, err error) {
@@ -144,8 +135,7 @@ func (s *supervisor) SyscallEnter(tid int, call *ptrace.Syscall) ptrace.Action {
 	return action
 }
 
-// unlock releases the lock and then has the engine do what was asked for under it, since the
-// engine may call back.
+// unlock releases the lock and then has the engine do what was asked for under it.
 func (s *supervisor) unlock(prove int) {
 	wake := s.k.TakeWakeups()
 	s.setBack()
@@ -156,7 +146,6 @@ func (s *supervisor) unlock(prove int) {
 	if prove == 0 && len(wake) == 0 && len(proofs) == 0 {
 		return
 	}
-	<-s.ready
 	for _, tid := range proofs {
 		s.engine.Prove(tid)
 	}
@@ -174,7 +163,7 @@ func (s *supervisor) setBack() {
 	for _, r := range s.k.TakeRaised() {
 		if err := s.machine.setBack(&r); err != nil {
 			s.fail("limits", r.TID, err)
-			s.killAll()
+			s.engine.Kill()
 		}
 	}
 }
@@ -301,15 +290,6 @@ func (s *supervisor) SyscallExit(tid int, call *ptrace.Syscall, ret int64) int64
 	return s.complete(t, call, ret)
 }
 
-// killAll ends the tree from a report that has no verdict to do so with.
-func (s *supervisor) killAll() {
-	select {
-	case <-s.ready:
-		s.engine.Kill()
-	default: // the engine is still starting: its next question is answered by Kill
-	}
-}
-
 // record counts and traces a decided call.
 func (s *supervisor) record(t *kernel.Task, c *kernel.Call, v *kernel.Verdict) {
 	s.report.count(c, v)
@@ -333,7 +313,7 @@ func (s *supervisor) traced(t *kernel.Task, c *kernel.Call, v *kernel.Verdict, r
 	}
 	if err := s.trace.event(time.Now(), t, c, v, refused); err != nil {
 		s.fail("trace", t.TID, err)
-		s.killAll()
+		s.engine.Kill()
 	}
 }
 
@@ -348,7 +328,7 @@ func (s *supervisor) Created(parent, child int, flags uint64) {
 	defer s.unlock(0)
 	if err := s.create(parent, child, flags); err != nil {
 		if s.fail("clone", child, err); s.failed != nil {
-			s.killAll()
+			s.engine.Kill()
 			return
 		} // else it was killed
 	}
@@ -384,7 +364,7 @@ func (s *supervisor) Exec(tid, former int) {
 	t, why, err := s.k.Exec(tid, former)
 	if err != nil {
 		if s.fail("exec", tid, err); s.failed != nil {
-			s.killAll()
+			s.engine.Kill()
 		}
 		return
 	}
@@ -420,7 +400,7 @@ func (s *supervisor) noteHidden(tid int) {
 	s.log.Warn("not decided", "process", t.Group.TGID, "program", t.Group.Name, "why", kernel.ErrHidden)
 	if s.verify != policy.VerifyOff {
 		s.fail("verify", tid, kernel.ErrHidden)
-		s.killAll()
+		s.engine.Kill()
 	}
 }
 
@@ -444,7 +424,7 @@ func (s *supervisor) Exiting(tid int) {
 	}
 	s.check(t)
 	if s.failed != nil {
-		s.killAll()
+		s.engine.Kill()
 	}
 }
 
@@ -479,6 +459,6 @@ func (s *supervisor) Proved(tid int) {
 		s.k.Settle(t)
 	}
 	if s.failed != nil {
-		s.killAll()
+		s.engine.Kill()
 	}
 }

@@ -212,7 +212,7 @@ func (s *supervisor) memoryExit(t *kernel.Task, call *ptrace.Syscall, ret int64)
 		return ret, false
 	}
 	if s.failed != nil {
-		s.killAll()
+		s.engine.Kill()
 	}
 	return ret, true
 }
@@ -239,7 +239,6 @@ func (s *supervisor) opened(t *kernel.Task, path string) error {
 		s.watching.atExit = make(map[int]*opened)
 	}
 	s.watching.atExit[t.TID] = &opened{path}
-	<-s.ready
 	s.engine.Confine(t.TID, s.watching.filter)
 	return nil
 }

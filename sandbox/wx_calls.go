@@ -27,7 +27,7 @@ func (s *supervisor) judged(t *kernel.Task, c *kernel.Call, v *kernel.Verdict) {
 		}
 		if err := s.trace.finding(t, &r); err != nil {
 			s.fail("trace", t.TID, err)
-			s.killAll()
+			s.engine.Kill()
 		}
 	}
 }
@@ -49,7 +49,6 @@ func (s *supervisor) protect(t *kernel.Task, got mm.Result) {
 		s.protecting = make(map[int]*protecting)
 	}
 	s.protecting[t.TID] = &protecting{addr: int64(got.Addr)}
-	<-s.ready
 	s.engine.Detour(t.TID, c.Nr, c.Args)
 }
 
@@ -63,7 +62,7 @@ func (s *supervisor) protected(t *kernel.Task, p *protecting, call *ptrace.Sysca
 		return ret
 	case call.Nr == linux.SYS_MUNMAP && ret < 0:
 		s.fail("munmap", t.TID, linux.Errno(-ret))
-		s.killAll()
+		s.engine.Kill()
 	}
 	delete(s.protecting, t.TID)
 	if p.errno != 0 {

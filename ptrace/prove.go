@@ -46,18 +46,15 @@ func (t *Tracer) Prove(tid int) {
 // others give up for any stop (signal(7)), of which the program is to know nothing. A signal that is
 // about to be delivered ends it rightly. It returns false when the thread has died.
 func (t *Tracer) resumeCall(th *thread) bool {
-	const insnSize = 2 // of the syscall instruction
-	var ret, nr, ip uint64
+	var ret, nr uint64
 	if !t.ok("read a result", th.tid, peekUser(th.tid, offRax, &ret)) || !t.ok("read a call's number", th.tid, peekUser(th.tid, offOrigRax, &nr)) {
 		return false
 	}
 	if int64(ret) != -int64(unix.EINTR) || int64(nr) < 0 || signalled(th.tid) {
 		return true
 	}
-	return t.ok("read an address", th.tid, peekUser(th.tid, offRip, &ip)) &&
-		t.ok("repeat a call", th.tid, pokeUser(th.tid, offOrigRax, ^uint64(0))) &&
-		t.ok("repeat a call", th.tid, pokeUser(th.tid, offRax, nr)) &&
-		t.ok("repeat a call", th.tid, pokeUser(th.tid, offRip, ip-insnSize))
+	again := int64(restartNoHand)
+	return t.ok("repeat a call", th.tid, pokeUser(th.tid, offRax, uint64(again)))
 }
 
 // isCookie reports whether the SIGSTOP that is being delivered is Prove's: one that this process

@@ -1,9 +1,12 @@
 package ptrace
 
 import (
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -219,5 +222,71 @@ int main(int c, char **v) {
 			out.Close()
 			c.check(t)
 		}
+	}
+}
+
+// TestProveUnseen proves a thread that waits in a call that gives up with EINTR for any stop (signal(7)):
+// the program does not notice.
+func TestProveUnseen(t *testing.T) {
+	const source = `
+#include <errno.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+int main(void) {
+	struct epoll_event event = {.events = EPOLLIN};
+	int ep = epoll_create1(0);
+	epoll_ctl(ep, EPOLL_CTL_ADD, 0, &event);
+	munmap((void *)0x10000, 4096);
+	int n = epoll_wait(ep, &event, 1, -1);
+	printf("%d %d\n", n, n < 0 ? errno : 0);
+	return 0;
+}`
+	bin := compile(t, "unseen", source)
+	variants(t, func(t *testing.T) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		out, ow, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		proved := make(chan int, 1)
+		c := &counter{proved: func(tid int) { proved <- tid }}
+		tr, err := begin(Config{Path: bin, Args: []string{bin}, Files: []*os.File{r, ow, ow}, Filter: filter(t), Handler: c})
+		r.Close()
+		ow.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 { // the first time, and when there is a kicker
+			waitInCall(t, tr.Pid(), unix.SYS_EPOLL_WAIT)
+			tr.Prove(tr.Pid())
+			<-proved
+		}
+		w.WriteString("y")
+		b, _ := io.ReadAll(out)
+		if ws, err := tr.Wait(); string(b) != "1 0\n" || ws != 0 || err != nil {
+			t.Errorf("%q, %#x, %v", b, uint32(ws), err)
+		}
+		c.check(t)
+	})
+}
+
+// waitInCall returns when the thread sleeps in call nr.
+func waitInCall(t *testing.T, tid int, nr uint64) {
+	want := strconv.FormatUint(nr, 10)
+	for {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", tid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now, _, _ := strings.Cut(string(b), " "); now == want && readStatus(tid).line("State") == "S (sleeping)" {
+			return
+		}
+		runtime.Gosched()
 	}
 }

@@ -18,16 +18,17 @@ import (
 // is ours.
 func (t *Tracer) signal(th *thread, sig unix.Signal) {
 	if sig == unix.SIGSTOP && t.isCookie(th) {
-		sig = 0
+		if t.resumeCall(th) {
+			t.resume(th, 0)
+		}
+		return
 	}
-	if sig != 0 {
-		again, ok := t.report(th, sig)
-		if !ok {
-			return
-		}
-		if again {
-			sig = 0
-		}
+	again, ok := t.report(th, sig)
+	if !ok {
+		return
+	}
+	if again {
+		sig = 0
 	}
 	switch {
 	case sig == 0:

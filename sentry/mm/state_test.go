@@ -285,15 +285,3 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
-
-func BenchmarkMMapMUnmap(b *testing.B) {
-	m, c := newCore(b, coreConfig())
-	for i := range uint64(200) {
-		mmapOp(at(100+3*i), 1, i%2, fixed)(m, c)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		res := m.MMap(c, MMapArgs{Length: 4 * pg, Prot: rw, Flags: private})
-		m.MUnmap(c, res.Addr, 4*pg)
-	}
-}

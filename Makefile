@@ -19,6 +19,9 @@ TEST_PACKAGES = binutils:ar xz-utils:xz g++:g++ make:make git:git perl:perl pyth
 	default-jdk-headless:javac sqlite3:sqlite3 postgresql:/usr/lib/postgresql/*/bin/initdb \
 	redis-server:redis-server redis-tools:redis-benchmark \
 	stress-ng:stress-ng strace:strace util-linux:setpriv procps:ps bash:bash
+# What is measured beside it.
+BENCH_PACKAGES = strace:strace proot:proot bubblewrap:bwrap
+BENCHFLAGS ?=
 
 # The packages that have goroutines are tested with the race detector. What runs programs is run
 # every time (-count=1): go test does not know what the result depends on.
@@ -26,7 +29,7 @@ RACE_PACKAGES = ./ptrace/... ./sandbox/... ./cmd/...
 PURE_PACKAGES = ./sentry/... ./docs/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fuzz deps deps-test clean
+.PHONY: help build demo test lint fuzz bench deps deps-test clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r target what; do \
@@ -62,6 +65,12 @@ fuzz: deps build ## fuzz for FUZZTIME (30s) each, and make random calls with new
 		$(GO) test -count=1 -timeout 0 ./sentry/mm -run '^TestCampaign$$' -v -first $$seed -ops $(FUZZOPS); \
 		$(GO) test -count=1 -timeout 0 ./sentry/mm/difftest -seeds $(FUZZSEEDS) -calls 3000 -first $$seed; \
 		RUNSBX_BIN=$(CURDIR)/bin/runsbx $(GO) test -count=1 -timeout 0 ./integration -run '^TestDifferential$$' -seeds $(FUZZSEEDS) -calls 3000 -first $$seed
+
+bench: deps deps-test ## measure what it costs, beside the floors and other tools (BENCHFLAGS; see bench/doc.go)
+	@.ci/deps tests $(BENCH_PACKAGES)
+	@$(MAKE) --no-print-directory build
+	$(GO) test -run '^$$' -bench . ./sentry/segment ./sentry/mm
+	$(GO) run ./bench $(BENCHFLAGS)
 
 deps: ## install what building needs, where it is missing
 	@.ci/deps required $(BUILD_PACKAGES)

@@ -141,6 +141,45 @@ func TestForkAnon(t *testing.T) {
 	}
 }
 
+// TestForkExtend: memory that mremap lengthens in place takes in what it meets, although its anon_vma came over
+// a fork, if that has none. (The kernel, seed 1125188.)
+func TestForkExtend(t *testing.T) {
+	for _, x := range []struct {
+		name, want string
+		unknown    bool // faults are not known
+		touchNext  bool
+		guess      bool
+	}{
+		{name: "met memory was never touched", want: "0:4rw-"},
+		{name: "met memory was touched", touchNext: true, want: "0:2rw- 2:4rw-"},
+		{name: "nobody knows", unknown: true, guess: true, want: "0:2rw- 2:4rw-"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			m, c := newCore(t, coreConfig())
+			if !x.unknown {
+				m.AssumeUntouched()
+			}
+			mmapOp(at(0), 1, rw, fixed)(m, c)
+			m.Fault(c, at(0), true)
+			n := m.Fork()
+			mmapOp(at(2), 2, rw, fixed)(n, c)
+			if x.touchNext {
+				n.Fault(c, at(2), true)
+			}
+			res := n.MRemap(c, at(0), pg, 2*pg, 0, 0)
+			if res.Errno != 0 || res.Guess != x.guess {
+				t.Errorf("%+v", res)
+			}
+			if got := n.show(); got != x.want {
+				t.Errorf("list %s\nwant %s", got, x.want)
+			}
+			if err := n.CheckInvariants(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestPkeyAlloc is of a processor without protection keys.
 func TestPkeyAlloc(t *testing.T) {
 	m, _ := newCore(t, coreConfig())

@@ -174,10 +174,44 @@ func (m *MemoryManager) anonTogether(prev, next segment.Segment[VMA]) bool {
 
 // mergeBoundary merges the two VMAs that meet at addr, if they can be.
 func (m *MemoryManager) mergeBoundary(addr uint64) {
-	prev, next, hasPrev, hasNext := m.neighbours(addr, addr)
-	if !hasPrev || !hasNext || prev.Start == next.Start || !m.mergeable(prev, next) || hasClose(&next.Value) {
-		return
+	prev, next, ok := m.boundary(addr)
+	if ok && m.mergeable(prev, next) {
+		m.join(prev, next)
 	}
+}
+
+// mergeExtension merges a VMA that was lengthened to addr with the one that it meets there
+// (vma_merge_extend). Unlike elsewhere, one whose anon_vma came over a fork takes in memory that has none.
+// It reports whether it cannot be told if that has one.
+func (m *MemoryManager) mergeExtension(addr uint64) (guess bool) {
+	prev, next, ok := m.boundary(addr)
+	switch {
+	case !ok:
+	case m.mergeable(prev, next):
+		m.join(prev, next)
+	case next.Value.Anon.ID == 0:
+		mine := prev
+		mine.Value.Anon.Forked = false
+		if !canMerge(mine, next) || m.forkedAt != 0 && m.forkedAnon(&next.Value) {
+			break
+		}
+		if !m.untouched {
+			return true
+		}
+		m.join(prev, next)
+	}
+	return false
+}
+
+// boundary returns the two VMAs that meet at addr. ok is false when there are none, or the second has an
+// operation of its own for its end, so that it cannot go.
+func (m *MemoryManager) boundary(addr uint64) (prev, next segment.Segment[VMA], ok bool) {
+	prev, next, hasPrev, hasNext := m.neighbours(addr, addr)
+	return prev, next, hasPrev && hasNext && prev.Start != next.Start && !hasClose(&next.Value)
+}
+
+// join makes two neighbours one.
+func (m *MemoryManager) join(prev, next segment.Segment[VMA]) {
 	m.unlink(next.Start)
 	prev.Value.absorb(&next.Value)
 	m.vmas.Update(prev.Start, prev.Start, next.End, prev.Value)

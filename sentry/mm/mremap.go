@@ -322,11 +322,12 @@ func (m *MemoryManager) expandInPlace(c *Caller, r *remap, seg segment.Segment[V
 	end := seg.End + r.delta
 	m.account(seg.Value.Flags, hostarch.Pages(r.delta))
 	m.vmas.Update(seg.Start, seg.Start, end, seg.Value)
-	m.mergeBoundary(end)
+	res := succeeded(hostarch.Addr(r.addr))
+	res.Guess = m.mergeExtension(end)
 	if seg.Value.Flags&VM_LOCKED != 0 {
 		m.populate(seg.End, end)
 	}
-	return succeeded(hostarch.Addr(r.addr))
+	return res
 }
 
 // moveTo finds the new place of the range of seg and moves it there (vrm_set_new_addr,

@@ -148,14 +148,19 @@ func (g *guest) call(nr uint64, args ...uint64) (int64, error) {
 	for i, a := range args {
 		binary.LittleEndian.PutUint64(b[8+8*i:], a)
 	}
-	stuck := time.AfterFunc(20*time.Second, func() { g.cmd.Process.Kill() })
-	defer stuck.Stop()
+	stuck := time.AfterFunc(hangGuard, func() { g.cmd.Process.Kill() })
 	if _, err := g.in.Write(b[:]); err != nil {
 		return 0, err
 	}
 	ret, err := g.answer()
+	if !stuck.Stop() {
+		err = fmt.Errorf("no answer in %v", hangGuard)
+	}
 	return int64(ret), err
 }
+
+// hangGuard is when a guest is taken to hang, on a machine that does much else.
+const hangGuard = 2 * time.Minute
 
 // poke writes words into the guest's scratch page.
 func (g *guest) poke(words ...uint64) error {

@@ -92,3 +92,11 @@ int main(void) { puts("44"); }`)
 		}
 	})
 }
+
+// TestWXExecMeanwhile executes a program while other threads are in the middle of mapping libraries.
+func TestWXExecMeanwhile(t *testing.T) {
+	t.Parallel()
+	need(t, "gcc")
+	p := program{argv: []string{guest(t, "execlibs", "-pthread")}, flags: []string{"--wx", "deny"}, want: "done"}
+	p.check(t)
+}

@@ -361,6 +361,11 @@ func (s *supervisor) Exec(tid, former int) {
 		s.report.created(0)
 		s.ends.first = tid
 	}
+	if t := s.k.Task(former); t != nil {
+		for _, other := range append(s.k.Siblings(t), former) {
+			s.forget(other) // the ends of the others are not reported, and tid may be one of them
+		}
+	}
 	t, why, err := s.k.Exec(tid, former)
 	if err != nil {
 		if s.fail("exec", tid, err); s.failed != nil {
@@ -369,7 +374,6 @@ func (s *supervisor) Exec(tid, former int) {
 		return
 	}
 	delete(s.ends.watched, tid) // another program, which is judged for itself
-	delete(s.protecting, former)
 	if why == nil {
 		s.judged(t, &kernel.Call{Nr: linux.SYS_EXECVE}, &kernel.Verdict{Kind: kernel.Run})
 	} else {
@@ -433,18 +437,23 @@ func (s *supervisor) Exited(tid int, status unix.WaitStatus) {
 	s.mu.Lock()
 	defer s.unlock(0)
 	if t := s.k.Task(tid); t != nil {
-		s.absolve(tid)
-		delete(s.watching.atExit, tid)
-		delete(s.watching.seeks, tid)
+		s.forget(tid)
 		delete(s.watching.failed, tid)
-		delete(s.protecting, tid)
-		if s.reach != nil {
-			delete(s.reach.connects, tid)
-		}
 		s.k.Exit(t)
 		if tid == t.Group.TGID { // a process's first thread is reported last
 			s.ended(t, status)
 		}
+	}
+}
+
+// forget drops what is remembered of the calls of a thread that has ended.
+func (s *supervisor) forget(tid int) {
+	s.absolve(tid)
+	delete(s.watching.atExit, tid)
+	delete(s.watching.seeks, tid)
+	delete(s.protecting, tid)
+	if s.reach != nil {
+		delete(s.reach.connects, tid)
 	}
 }
 

@@ -135,6 +135,7 @@ var wxAttacks = []attack{
 	{name: "wx_unshare_files"},
 	{name: "wx_undumpable", failClosed: true},
 	{name: "wx_undumpable_mprotect", failClosed: true},
+	{name: "wx_undumpable_stack", failClosed: true},
 	{name: "wx_uprobe"},
 	{name: "wx_remap_file_pages"},
 	{name: "wx_devzero"},

@@ -204,6 +204,9 @@ func (k *Kernel) tryCall(t *Task) (mm.Result, error) {
 	if c.Observable || k.limited() || k.wx == wx.Deny {
 		t.call.undo = s.mm.Snapshot()
 	}
+	if s.hidden && k.mustSee() {
+		return mm.Result{}, ErrHidden // which was found just now, when something was looked up
+	}
 	if s.hidden {
 		return mm.Result{Unsure: true}, nil
 	}

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -124,6 +125,16 @@ func TestWX(t *testing.T) {
 				t.Errorf("%s: refused, and something has changed", name)
 			}
 		}
+	}
+}
+
+// TestWXHiddenJustNow: that a task cannot be looked at may show in the middle of a decision.
+func TestWXHiddenJustNow(t *testing.T) {
+	k, task, h := bootWX(t, wx.Deny)
+	h.hides = true
+	const below = 0x7fffffeda000 // where the stack may have come to
+	if v, err := k.Decide(task, mapFile(below, 0x1000, 7, linux.MAP_PRIVATE|linux.MAP_ANONYMOUS, -1)); !errors.Is(err, ErrHidden) {
+		t.Errorf("%+v, %v", v, err)
 	}
 }
 

@@ -195,6 +195,8 @@ var wxAttacks = []attack{
 	{name: "race_exec_string"},
 	{name: "race_mprotect"},
 	{name: "race_mremap"},
+	{name: "race_limit_mmap"},
+	{name: "race_limit_mprotect"},
 	{name: "race_write"},
 	{name: "race_path"},
 	{name: "race_clone3"},

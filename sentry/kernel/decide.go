@@ -153,6 +153,10 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		t.personality = persona
 		return k.refuse(t, why), nil
 	}
+	if failed, ok := k.failsUnrun(t, res); ok {
+		s.mm.Restore(t.call.undo)
+		return Verdict{Kind: Refuse, Result: failed}, nil
+	}
 	t.call.result = res
 	if chosen := chosenRange(&c, res); chosen.Length() > 0 {
 		t.call.extent.AddrRange = chosen

@@ -78,6 +78,39 @@ func (k *Kernel) judge(t *Task, res mm.Result) (*limits.Refusal, error) {
 	return k.finding(why), err
 }
 
+// failsUnrun reports whether t's call, whose outcome by the model is res, is answered with what it returns
+// instead of being run: it is to make memory executable, and the model says that it fails, so that it was
+// judged by what it does, nothing. Whether it fails can depend on what others change before the kernel
+// looks, limits above all:
+//
+//	process 1:  mmap(R W X) ── RLIMIT_AS: ENOMEM ──────────────────────── the kernel's own look: granted
+//	process 2:                                 prlimit(process 1, RLIMIT_AS)
+func (k *Kernel) failsUnrun(t *Task, res mm.Result) (failed mm.Result, ok bool) {
+	s, c := t.space, &t.call.call
+	if k.wx != wx.Deny || s.trusted || !t.asksExec(c) {
+		return mm.Result{}, false
+	}
+	if res.Unsure && c.Nr == linux.SYS_PKEY_MPROTECT { // only the key is the host's to say
+		before := s.mm.Snapshot()
+		res = s.mm.MProtect(&t.Group.caller, hostarch.Addr(c.Args[0]), c.Args[1], c.Args[2], -1)
+		s.mm.Restore(before)
+	}
+	res.Partial = false
+	return res, res.Errno != 0
+}
+
+// asksExec reports whether a call of t's is to make memory executable.
+func (t *Task) asksExec(c *Call) bool {
+	implied := t.personality&linux.READ_IMPLIES_EXEC != 0
+	switch c.Nr {
+	case linux.SYS_MMAP, linux.SYS_MPROTECT, linux.SYS_PKEY_MPROTECT:
+		return c.Args[2]&linux.PROT_EXEC != 0 || implied && c.Args[2]&linux.PROT_READ != 0
+	case linux.SYS_SHMAT:
+		return c.Args[2]&linux.SHM_EXEC != 0 || implied
+	}
+	return false
+}
+
 // Trusted reports whether t's program may execute what it has written.
 func (t *Task) Trusted() bool { return t.space.trusted }
 
@@ -142,7 +175,9 @@ func (k *Kernel) judgeRange(t *Task, r hostarch.AddrRange, more mm.Flags, h *wx.
 	return nil, nil
 }
 
-// remember adds to the history what is writable before t's call, if that is to give it another protection.
+// remember adds to the history what is writable before t's call, if that is to give it another protection,
+// and what it is to make writable: it may do so though the model says that it fails, if a limit is raised
+// before the kernel looks.
 func (k *Kernel) remember(t *Task) {
 	s, p := t.space, &t.call
 	if k.wx == wx.Allow || p.call.Nr != linux.SYS_MPROTECT && p.call.Nr != linux.SYS_PKEY_MPROTECT {
@@ -155,7 +190,8 @@ func (k *Kernel) remember(t *Task) {
 	// PROT_GROWSDOWN and PROT_GROWSUP reach to the end of the VMA, but that is then a stack, which is
 	// never executable.
 	for whole, v := range s.mm.Within(r) {
-		if v.Flags&(mm.VM_WRITE|mm.VM_SHARED) == mm.VM_WRITE && (v.File != nil || v.Rare != nil && v.Rare.Special != "") {
+		writable := v.Flags&mm.VM_WRITE != 0 || p.call.Args[2]&linux.PROT_WRITE != 0
+		if writable && v.Flags&mm.VM_SHARED == 0 && (v.File != nil || v.Rare != nil && v.Rare.Special != "") {
 			s.history.Add(hostarch.AddrRange{Start: max(whole.Start, r.Start), End: min(whole.End, r.End)})
 		}
 	}

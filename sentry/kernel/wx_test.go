@@ -128,6 +128,45 @@ func TestWX(t *testing.T) {
 	}
 }
 
+// TestWXFailing: limits may be raised between our look at them and the kernel's own. So what would make memory
+// executable if it did not fail is not run, and what would make it writable counts.
+func TestWXFailing(t *testing.T) {
+	const a, n, priv, anon = 0x10000000, 0x4000, linux.MAP_PRIVATE, linux.MAP_PRIVATE | linux.MAP_ANONYMOUS
+	key := protectCall(a, n, protRX|linux.PROT_WRITE)
+	key.Nr, key.Observable, key.Args[3] = linux.SYS_PKEY_MPROTECT, true, 1
+	for name, x := range map[string]struct {
+		first, then Call
+		late        bool // the limits are there for the second call only
+	}{
+		"mmap":          {mapFile(a, n, 1, anon, -1), mapFile(2*a, n, 7, anon, -1), true},
+		"mprotect":      {mapFile(a, n, 1, anon, -1), protectCall(a, n, 7), true},
+		"pkey_mprotect": {mapFile(a, n, 1, anon, -1), key, true},
+		"a hole":        {mapFile(a, n, 1, priv, 4), protectCall(a, 2*n, protRX), false},
+	} {
+		k, task, h := bootWX(t, wx.Deny)
+		run(t, k, task, x.first)
+		if x.late {
+			h.limited = func(l *limits.Rlimits) { l.AS, l.Data = 0x1000, 0x1000 }
+		}
+		before := task.MM().Totals()
+		if v := decide(t, k, task, x.then); v.Kind != Refuse || v.Result.Errno != linux.ENOMEM {
+			t.Errorf("%s: %+v", name, v)
+		}
+		if task.MM().Totals() != before {
+			t.Errorf("%s: something has changed", name)
+		}
+	}
+	k, task, h := bootWX(t, wx.Deny)
+	run(t, k, task, mapFile(a, n, 1, priv, 4))
+	h.limited = func(l *limits.Rlimits) { l.Data = 0x1000 }
+	if v := run(t, k, task, protectCall(a, n, protRW)); v.Kind != Run || v.Result.Errno != linux.ENOMEM {
+		t.Errorf("to be written: %+v", v)
+	}
+	if v := run(t, k, task, protectCall(a, n, protRX)); v.Kind != Refuse || v.Result.Errno != linux.EACCES {
+		t.Errorf("executed, and perhaps written: %+v", v)
+	}
+}
+
 // TestWXHiddenJustNow: that a task cannot be looked at may show in the middle of a decision.
 func TestWXHiddenJustNow(t *testing.T) {
 	k, task, h := bootWX(t, wx.Deny)

@@ -1,0 +1,37 @@
+// The same with RLIMIT_DATA and mprotect, at once, and by way of a library's private pages that nobody has seen written.
+#include "escape.h"
+static void toggle(void)
+{
+	struct rlimit was, low;
+	NEED(getrlimit(RLIMIT_DATA, &was));
+	for (low = was, low.rlim_cur = PAGE;;) {
+		prlimit(getppid(), RLIMIT_DATA, &low, NULL);
+		sched_yield();
+		prlimit(getppid(), RLIMIT_DATA, &was, NULL);
+		sched_yield();
+	}
+}
+int main(void)
+{
+	int fd = NEED(open("/proc/self/exe", O_RDONLY));
+	void *p = map(PROT_READ, PRIV, -1), *code = map(PROT_READ, MAP_PRIVATE, fd);
+	pid_t pid = NEED(fork());
+	if (!pid)
+		toggle();
+	for (int i = 0; i < rounds(); i++) {
+		if (mprotect(p, PAGE, RWX) == 0) {
+			kill(pid, SIGKILL);
+			write42(p), run42(p);
+		}
+		if (mprotect(code, PAGE, RW) == 0) {
+			write42(code);
+			if (mprotect(code, PAGE, RX) == 0) {
+				kill(pid, SIGKILL);
+				run42(code);
+			}
+			code = map(PROT_READ, MAP_PRIVATE, fd);
+		}
+	}
+	kill(pid, SIGKILL);
+	errno = EAGAIN, contained("every round");
+}

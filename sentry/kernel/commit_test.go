@@ -168,6 +168,28 @@ func TestRefusalChangesNothing(t *testing.T) {
 	}
 }
 
+// TestFailingIsNotRun: a limit of the host's may be raised between our look at it and the kernel's own. What
+// it refuses is not charged, and so it is not run.
+func TestFailingIsNotRun(t *testing.T) {
+	for name, c := range map[string]Call{
+		"mmap":     anon(0, 100, rwProt, linux.MAP_PRIVATE),
+		"mprotect": call(linux.SYS_MPROTECT, area, 100*pg, rwProt),
+		"mremap":   call(linux.SYS_MREMAP, area, 100*pg, 200*pg, linux.MREMAP_MAYMOVE),
+		"brk":      call(linux.SYS_BRK, 0x555555580000),
+	} {
+		k, task, h := bootCounted(t, 1000)
+		do(t, k, task, anon(area, 100, linux.PROT_READ, private))
+		free, before := left(t, k), task.MM().Totals()
+		h.limited = func(l *limits.Rlimits) { l.AS, l.Data, l.Stack = pg, pg, stackSize }
+		if v := decide(t, k, task, c); v.Kind != Refuse || v.Result.Refusal == nil {
+			t.Errorf("%s: %+v", name, v)
+		}
+		if left(t, k) != free || task.MM().Totals() != before {
+			t.Errorf("%s: something has changed", name)
+		}
+	}
+}
+
 // TestForkIsCharged: with the copy of what is private, from before it is made to the end of the child.
 func TestForkIsCharged(t *testing.T) {
 	k, task, _ := bootCounted(t, 1000)

@@ -1,9 +1,11 @@
 package kernel
 
 import (
+	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/mm"
+	"github.com/runsbx/runsbx/sentry/wx"
 )
 
 // limited reports whether the sandbox has limits that the host does not enforce.
@@ -35,6 +37,33 @@ func (k *Kernel) refuse(t *Task, why *limits.Refusal) Verdict {
 		res = mm.Result{Addr: m.BrkRange().End, Refusal: why} // the old break, and no errno
 	}
 	return Verdict{Kind: Refuse, Result: res}
+}
+
+// failsUnrun reports whether t's call, whose outcome by the model is res, is answered with what it returns
+// instead of being run, since the model says that it fails. So it was judged, and charged, by what it does:
+// nothing. Whether it fails can depend on what others change before the kernel looks, limits above all:
+//
+//	process 1:  mmap(R W X) ── RLIMIT_AS: ENOMEM ──────────────────────── the kernel's own look: granted
+//	process 2:                                 prlimit(process 1, RLIMIT_AS)
+//
+// That matters where it is to make memory executable, and where memory is counted.
+func (k *Kernel) failsUnrun(t *Task, res mm.Result) (failed mm.Result, ok bool) {
+	s, c := t.space, &t.call.call
+	if res.Refusal != nil && k.ledger != nil {
+		switch c.Nr {
+		case linux.SYS_MMAP, linux.SYS_MREMAP, linux.SYS_BRK, linux.SYS_MPROTECT, linux.SYS_PKEY_MPROTECT:
+			return res, true
+		}
+	}
+	if k.wx != wx.Deny || s.trusted || !t.asksExec(c) {
+		return mm.Result{}, false
+	}
+	if res.Unsure && c.Nr == linux.SYS_PKEY_MPROTECT { // only the key is the host's to say
+		before := s.mm.Snapshot()
+		res = s.mm.MProtect(&t.Group.caller, hostarch.Addr(c.Args[0]), c.Args[1], c.Args[2], -1)
+		s.mm.Restore(before)
+	}
+	return res, res.Errno != 0
 }
 
 // unsureMapCount looks at calls that only the host decides: whether they could be granted is for the

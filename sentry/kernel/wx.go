@@ -78,27 +78,6 @@ func (k *Kernel) judge(t *Task, res mm.Result) (*limits.Refusal, error) {
 	return k.finding(why), err
 }
 
-// failsUnrun reports whether t's call, whose outcome by the model is res, is answered with what it returns
-// instead of being run: it is to make memory executable, and the model says that it fails, so that it was
-// judged by what it does, nothing. Whether it fails can depend on what others change before the kernel
-// looks, limits above all:
-//
-//	process 1:  mmap(R W X) ── RLIMIT_AS: ENOMEM ──────────────────────── the kernel's own look: granted
-//	process 2:                                 prlimit(process 1, RLIMIT_AS)
-func (k *Kernel) failsUnrun(t *Task, res mm.Result) (failed mm.Result, ok bool) {
-	s, c := t.space, &t.call.call
-	if k.wx != wx.Deny || s.trusted || !t.asksExec(c) {
-		return mm.Result{}, false
-	}
-	if res.Unsure && c.Nr == linux.SYS_PKEY_MPROTECT { // only the key is the host's to say
-		before := s.mm.Snapshot()
-		res = s.mm.MProtect(&t.Group.caller, hostarch.Addr(c.Args[0]), c.Args[1], c.Args[2], -1)
-		s.mm.Restore(before)
-	}
-	res.Partial = false
-	return res, res.Errno != 0
-}
-
 // asksExec reports whether a call of t's is to make memory executable.
 func (t *Task) asksExec(c *Call) bool {
 	implied := t.personality&linux.READ_IMPLIES_EXEC != 0

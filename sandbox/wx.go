@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,13 +26,16 @@ import (
 type code struct {
 	started  unix.Timespec // by the clock that files are stamped with
 	confined *confinement  // nil where they are not
+	// own are the files and directories that confinement lets the program write, and what is below: they have
+	// no times, and are the same by whatever path, as another mount shows them, or the name of today.
+	own map[fileStamp]bool
 	// files that the first programs have open for writing, which nobody can tell from the path
 	given  map[fileStamp]bool
 	first  fileStamp // the first program's file, which was there before anything ran
 	except policy.WXExceptions
 }
 
-// fileStamp is a file at a time: when it is changed, it has another. given's have no time.
+// fileStamp is a file at a time: when it is changed, it has another. Those of given and own have no time.
 type fileStamp struct {
 	dev, ino uint64
 	changed  unix.Timespec // st_ctim, which no program can set
@@ -42,7 +46,7 @@ func stampOf(st *unix.Stat_t) fileStamp { return fileStamp{st.Dev, st.Ino, st.Ct
 // newCode returns what is known before the program is started. files are the descriptors that it is going
 // to have.
 func newCode(cmd *Cmd, files []*os.File) (*code, error) {
-	c := &code{given: make(map[fileStamp]bool), except: cmd.Policy.WXExcept, confined: cmd.confined}
+	c := &code{given: make(map[fileStamp]bool), own: make(map[fileStamp]bool), except: cmd.Policy.WXExcept, confined: cmd.confined}
 	// The coarse clock, by which files are stamped, lags behind the other.
 	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &c.started); err != nil {
 		return nil, err
@@ -50,6 +54,14 @@ func newCode(cmd *Cmd, files []*os.File) (*code, error) {
 	var st unix.Stat_t
 	if unix.Stat(cmd.programPath(), &st) == nil {
 		c.first = stampOf(&st)
+	}
+	if x := c.confined; x != nil {
+		for _, g := range x.own {
+			if err := unix.Stat(g.Path, &st); err != nil {
+				return nil, fmt.Errorf("%s: %w", g.Path, err)
+			}
+			c.own[fileStamp{dev: st.Dev, ino: st.Ino}] = true
+		}
 	}
 	for _, f := range files {
 		if f == nil || unix.Fstat(int(f.Fd()), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
@@ -89,7 +101,20 @@ func (c *code) changeable(path string, st *unix.Stat_t, running bool) bool {
 	case running && !c.changedSince(st):
 		return false
 	}
-	return c.confined.mayWrite(path) && theirs(path, st)
+	return (c.confined.mayWrite(path) || c.isOwn(path)) && theirs(path, st)
+}
+
+// isOwn reports whether the file at path is one of own, or lies below one of these.
+func (c *code) isOwn(path string) bool {
+	for up := path; ; path = up {
+		var st unix.Stat_t
+		if unix.Lstat(path, &st) == nil && c.own[fileStamp{dev: st.Dev, ino: st.Ino}] {
+			return true
+		}
+		if up = filepath.Dir(path); up == path {
+			return false
+		}
+	}
 }
 
 // Changeable implements kernel.Host.

@@ -72,6 +72,37 @@ func TestChangeable(t *testing.T) {
 	}
 }
 
+// TestChangeableByAnotherPath: a directory of the program's has been given another name since, which a second mount
+// of it does as well.
+func TestChangeableByAnotherPath(t *testing.T) {
+	base := t.TempDir()
+	was, is := filepath.Join(base, "was"), filepath.Join(base, "is")
+	path := filepath.Join(is, "d", "file")
+	if err := os.MkdirAll(filepath.Join(was, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c, err := newCode(&Cmd{Path: "/bin/true", confined: &confinement{own: []confine.Grant{{Path: was}}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(was, is); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	if !c.changeable(path, &st, false) {
+		t.Error("it cannot be changed")
+	}
+	if c.changeable("/bin/true", &st, false) {
+		t.Error("so can what lies elsewhere")
+	}
+}
+
 // TestMayWrite: what lies below what the program may write, and that itself.
 func TestMayWrite(t *testing.T) {
 	x := &confinement{own: []confine.Grant{{Path: "/work"}, {Path: "/tmp/x"}}}

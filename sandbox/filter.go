@@ -112,6 +112,8 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 	for op := uint64(linux.ARCH_MAP_VDSO_X32); op <= linux.ARCH_MAP_VDSO_64; op++ {
 		add(linux.SYS_ARCH_PRCTL, seccomp.Trace, 0, arg32(0, op))
 	}
+	// With tagged addresses (LAM) the kernel passes over bits of an address that the model goes by.
+	add(linux.SYS_ARCH_PRCTL, seccomp.Errno, linux.ENODEV, arg32(0, linux.ARCH_ENABLE_TAGGED_ADDR))
 	if countsMemory(p) {
 		add(linux.SYS_SHMGET, seccomp.Trace, 0) // a segment is charged from its making
 		// RLIMIT_STACK is lowered at times, of which the program is told nothing.

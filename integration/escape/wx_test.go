@@ -131,6 +131,7 @@ var wxAttacks = []attack{
 	// Arguments that are more than they seem, and rare kinds of mappings.
 	{name: "wx_flags"},
 	{name: "wx_high_bits"},
+	{name: "wx_tagged"},
 	{name: "wx_fd_high_bits"},
 	{name: "wx_unshare_files"},
 	{name: "wx_undumpable", failClosed: true},

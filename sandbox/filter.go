@@ -7,12 +7,14 @@ import (
 
 	"github.com/runsbx/runsbx/ptrace/seccomp"
 	"github.com/runsbx/runsbx/sandbox/policy"
+	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
 )
 
 // A call is stopped in the cheapest way that its decision allows:
 //
-//	notified  its own arguments say all that it does, and the kernel's answer is certain
+//	notified  its own arguments say all that it does, and the kernel's answer is certain: also that of an mmap
+//	          of anonymous memory, since the kernel chooses the address that the model chooses
 //	stopped   the kernel chooses an address, or its answer depends on what only it knows
 //	refused   it would change the address space behind our back
 //
@@ -36,7 +38,7 @@ var notified = [...]uint64{
 }
 
 // notifiedByArgument calls are notified for some values of an argument only.
-var notifiedByArgument = [...]uint64{linux.SYS_MADVISE, linux.SYS_PERSONALITY, linux.SYS_PRCTL}
+var notifiedByArgument = [...]uint64{linux.SYS_MMAP, linux.SYS_MADVISE, linux.SYS_PERSONALITY, linux.SYS_PRCTL}
 
 // neverInterrupted returns the notified calls, none of which a signal interrupts natively.
 func neverInterrupted() []uint64 {
@@ -45,7 +47,7 @@ func neverInterrupted() []uint64 {
 
 // stopped calls are decided at a ptrace stop, and their outcome is observed.
 var stopped = [...]uint64{
-	linux.SYS_MMAP, linux.SYS_MREMAP, linux.SYS_PKEY_MPROTECT, linux.SYS_REMAP_FILE_PAGES,
+	linux.SYS_MREMAP, linux.SYS_PKEY_MPROTECT, linux.SYS_REMAP_FILE_PAGES,
 	linux.SYS_SHMAT, linux.SYS_SHMDT, linux.SYS_MAP_SHADOW_STACK, linux.SYS_IO_SETUP, linux.SYS_IO_DESTROY,
 	linux.SYS_MBIND, linux.SYS_SET_MEMPOLICY_HOME_NODE,
 	linux.SYS_SETRLIMIT, linux.SYS_PRLIMIT64,
@@ -89,6 +91,11 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 	}
 	for _, nr := range stopped {
 		add(nr, seccomp.Trace, 0)
+	}
+	if certainMMaps(p) {
+		f.Rules = append(f.Rules, mmapRules()...)
+	} else {
+		add(linux.SYS_MMAP, seccomp.Trace, 0)
 	}
 	if !p.Unconfined {
 		for _, nr := range fileCalls {
@@ -154,6 +161,40 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 		add(linux.SYS_EXECVEAT, seccomp.Trace, 0)
 	}
 	return f
+}
+
+// certainMMaps reports whether there are mmaps whose outcome the model knows before the kernel does: the
+// kernel chooses the address that the model chooses, and the host does not count memory on its own.
+func certainMMaps(p *policy.Policy) bool {
+	mode, err := sysctl("vm/overcommit_memory")
+	return err == nil && limits.OvercommitMode(mode) != limits.Never &&
+		p.Overcommit != "never" && p.Layout == policy.LayoutDefault && p.ASLR != policy.ASLRSeed
+}
+
+// mmapRules returns the rules for mmap: one of private anonymous memory, of a size that no machine's heuristic
+// refuses, is notified, the others stop.
+func mmapRules() (rules []seccomp.Rule) {
+	const (
+		flags = 3 // arguments
+		size  = 1
+
+		small = 64 << 20
+		mask  = linux.MAP_TYPE | linux.MAP_ANONYMOUS | linux.MAP_GROWSDOWN | linux.MAP_LOCKED | linux.MAP_HUGETLB
+		plain = linux.MAP_PRIVATE | linux.MAP_ANONYMOUS
+	)
+	is := seccomp.Cond{Arg: flags, Op: seccomp.MaskedEqual, Mask: mask, Value: plain}
+	add := func(act seccomp.Act, conds ...seccomp.Cond) {
+		rules = append(rules, seccomp.Rule{Nr: linux.SYS_MMAP, Act: act, Conds: conds})
+	}
+	add(seccomp.Notify, is, seccomp.Cond{Arg: size, Op: seccomp.LessEqual, Value: small})
+	add(seccomp.Trace, is, seccomp.Cond{Arg: size, Op: seccomp.Greater, Value: small})
+	// What differs from it in a bit.
+	for bit := uint64(1); bit != 0; bit <<= 1 {
+		if mask&bit != 0 {
+			add(seccomp.Trace, seccomp.Cond{Arg: flags, Op: seccomp.MaskedEqual, Mask: bit, Value: ^uint64(plain) & bit})
+		}
+	}
+	return rules
 }
 
 // countsMemory reports whether there is a ledger (see ledgerFor).

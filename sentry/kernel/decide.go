@@ -180,8 +180,15 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	}
 	k.note(s)
 	if !c.Observable {
-		if res.Unsure || res.Guess {
+		switch {
+		case res.Unsure, res.Guess, res.Refusal != nil: // a limit may be raised before the kernel looks
 			s.dirty = true
+		default:
+			k.remap(t, res)
+		}
+		if c.Nr == linux.SYS_MMAP {
+			// Where the kernel puts it, or another thread's next mapping, depends on all that there is.
+			t.call.extent.all = true
 		}
 		s.launch(t)
 		return Verdict{Kind: Run, Result: res}, nil
@@ -205,7 +212,7 @@ func (k *Kernel) tryCall(t *Task) (mm.Result, error) {
 	if !s.hidden {
 		err = k.refreshCaller(t, c) // this may find that a stack has grown, which is not undone with the call
 	}
-	if c.Observable || k.limited() || k.wx == wx.Deny {
+	if c.Observable || k.limited() || k.wx == wx.Deny || c.Nr == linux.SYS_MMAP {
 		t.call.undo = s.mm.Snapshot()
 	}
 	if s.hidden && k.mustSee() {
@@ -251,12 +258,16 @@ func callExtent(c *Call) extent {
 	a := &c.Args
 	switch c.Nr {
 	case linux.SYS_MMAP:
-		if a[3]&(linux.MAP_FIXED|linux.MAP_FIXED_NOREPLACE) == 0 {
-			return extent{} // touches nothing yet
+		switch {
+		case a[3]&(linux.MAP_FIXED|linux.MAP_FIXED_NOREPLACE) != 0:
+			return at(a[0], a[1])
+		case a[1] >= hostarch.HugePageSize:
+			// The search is for more than what is mapped then (thp_get_unmapped_area).
+			return extent{all: true}
 		}
-		return at(a[0], a[1])
+		return extent{} // touches nothing yet
 	case linux.SYS_MREMAP:
-		if a[3]&linux.MREMAP_FIXED != 0 {
+		if a[3]&linux.MREMAP_FIXED != 0 || a[2] >= hostarch.HugePageSize {
 			return extent{all: true}
 		}
 		return at(a[0], max(a[1], a[2]))
@@ -276,7 +287,7 @@ func callExtent(c *Call) extent {
 
 // chosenRange returns the range of an address that the manager chose, or an empty range.
 func chosenRange(c *Call, res mm.Result) hostarch.AddrRange {
-	if !c.Observable || res.Errno != 0 || res.Unsure {
+	if res.Errno != 0 || res.Unsure {
 		return hostarch.AddrRange{}
 	}
 	switch c.Nr {

@@ -335,6 +335,46 @@ func TestExchangedDescriptor(t *testing.T) {
 	}
 }
 
+// An mmap that nobody observes ends when its task is seen again. Until then no other thread's call may change
+// what the kernel chooses from.
+func TestUnobservedMmap(t *testing.T) {
+	mmap := mmapCall(0x1000)
+	mmap.Observable = false
+	k, one, _ := boot(t)
+	for i := range uint64(3) { // alone, its own next call shows it
+		if v := decide(t, k, one, mmap); v.Kind != Run || v.Result.Addr != hostarch.Addr(top-0x1000*(i+1)) {
+			t.Fatalf("%+v", v)
+		}
+	}
+	two := clone(t, k, one, 101, threadFlags)
+	decide(t, k, one, mmap)
+	far := munmapCall(0x10000000, 0x1000)
+	if v := decide(t, k, two, far); v.Kind != Wait || v.WaitFor != 100 {
+		t.Fatalf("munmap while mmap is in flight: %+v", v)
+	}
+	k.Settle(one)
+	if w := k.TakeWakeups(); !slices.Equal(w, []int{101}) {
+		t.Fatalf("woken: %v", w)
+	}
+	if v := decide(t, k, two, far); v.Kind != Run {
+		t.Fatalf("munmap afterwards: %+v", v)
+	}
+}
+
+// The search for a place for huge pages is for more than what is mapped, and so may depend on a munmap
+// elsewhere.
+func TestHugeMmapWaits(t *testing.T) {
+	k, one, _ := boot(t)
+	two := clone(t, k, one, 101, threadFlags)
+	decide(t, k, one, munmapCall(0x10000000, 0x1000))
+	if v := decide(t, k, two, mmapCall(hostarch.HugePageSize)); v.Kind != Wait || v.WaitFor != 100 {
+		t.Fatalf("%+v", v)
+	}
+	if v := decide(t, k, two, mmapCall(0x1000)); v.Kind != Observe {
+		t.Fatalf("%+v", v)
+	}
+}
+
 func TestDistantCallsDoNotWait(t *testing.T) {
 	k, one, _ := boot(t)
 	two := clone(t, k, one, 101, threadFlags)

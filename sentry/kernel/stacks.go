@@ -44,7 +44,7 @@ func (k *Kernel) needsStacks(t *Task, c *Call, r hostarch.AddrRange) bool {
 // in the way.
 func (k *Kernel) belowStack(t *Task, c *Call, res mm.Result) bool {
 	s := t.space
-	if !c.Observable || s.hidden || res.Errno != 0 || res.Unsure {
+	if s.hidden || res.Errno != 0 || res.Unsure {
 		return false
 	}
 	switch c.Nr {

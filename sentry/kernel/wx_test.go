@@ -159,6 +159,7 @@ func TestWXFailing(t *testing.T) {
 	k, task, h := bootWX(t, wx.Deny)
 	run(t, k, task, mapFile(a, n, 1, priv, 4))
 	h.limited = func(l *limits.Rlimits) { l.Data = 0x1000 }
+	h.maps[100] = "10000000-10004000 r--p 00000000 00:01 4 /lib/x.so\n" + image
 	if v := run(t, k, task, protectCall(a, n, protRW)); v.Kind != Run || v.Result.Errno != linux.ENOMEM {
 		t.Errorf("to be written: %+v", v)
 	}

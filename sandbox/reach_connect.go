@@ -186,7 +186,13 @@ func (s *supervisor) try(c *connecting) (errno linux.Errno, blocks bool, err err
 	case c.family() == unix.AF_UNSPEC:
 	case addr[familySize] == 0:
 		name := string(addr[familySize:])
-		if errno, err := s.mayReach(func(l *unixSocket) bool { return !l.path && l.name == name }); errno != 0 || err != nil {
+		kind, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_TYPE)
+		if err != nil {
+			return 0, false, err
+		}
+		// Others may have the name for another kind of socket, and one of the sandbox's says nothing of theirs.
+		fits := func(l *unixSocket) bool { return !l.path && l.name == name && int(l.kind) == kind }
+		if errno, err := s.mayReach(fits); errno != 0 || err != nil {
 			return errno, false, err
 		}
 	default:

@@ -17,6 +17,7 @@ var errNoDiag = errors.New("no sock_diag for unix sockets")
 
 // unixSocket is a unix socket with a name, as sock_diag(7) shows it.
 type unixSocket struct {
+	kind     byte   // SOCK_STREAM and others: an abstract name is one socket's of each
 	inode    uint32 // of the socket itself
 	path     bool   // it has a path, and not an abstract name
 	name     string // as it was bound: with the leading NUL if it is abstract
@@ -28,16 +29,14 @@ type unixSocket struct {
 func (s *supervisor) mayReach(fits func(*unixSocket) bool) (linux.Errno, error) {
 	found := false
 	for range 2 { // a long list can miss one while others end
-		all, err := unixSockets()
+		fitting, err := unixSockets(fits)
 		if err != nil {
 			return 0, err
 		}
-		for i := range all {
-			if l := &all[i]; fits(l) {
-				found = true
-				if !s.owns(l.inode) {
-					return 0, errOutside
-				}
+		for i := range fitting {
+			found = true
+			if !s.owns(fitting[i].inode) {
+				return 0, errOutside
 			}
 		}
 		if found {
@@ -91,9 +90,10 @@ func (s *supervisor) remember(inode uint32, p place) {
 	s.reach.owners[inode] = p
 }
 
-// unixSockets returns all named unix sockets that are listening, or that nobody is connected to. Those that
-// were accepted have their listener's name, and are of no interest.
-func unixSockets() ([]unixSocket, error) {
+// unixSockets returns the named unix sockets that fit, of those that are listening, or that nobody is connected
+// to. Those that were accepted have their listener's name, and are of no interest. There can be very many others,
+// and many who look.
+func unixSockets(fits func(*unixSocket) bool) ([]unixSocket, error) {
 	const (
 		sockDiagByFamily = 20
 		listening        = 10 // TCP_LISTEN
@@ -119,7 +119,7 @@ func unixSockets() ([]unixSocket, error) {
 	if err := unix.Sendto(fd, req[:], 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoDiag, err)
 	}
-	var all []unixSocket
+	var fitting []unixSocket
 	buf := make([]byte, 64<<10)
 	for {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
@@ -129,15 +129,19 @@ func unixSockets() ([]unixSocket, error) {
 		if err != nil {
 			return nil, err
 		}
-		done, err := appendSockets(&all, buf[:n])
+		done, err := eachSocket(buf[:n], func(l *unixSocket) {
+			if fits(l) {
+				fitting = append(fitting, *l)
+			}
+		})
 		if done || err != nil {
-			return all, err
+			return fitting, err
 		}
 	}
 }
 
-// appendSockets parses one part of sock_diag's answer; done says that it was the last.
-func appendSockets(all *[]unixSocket, b []byte) (done bool, err error) {
+// eachSocket parses one part of sock_diag's answer; done says that it was the last.
+func eachSocket(b []byte, f func(*unixSocket)) (done bool, err error) {
 	const (
 		header   = unix.SizeofNlMsghdr
 		diagSize = 16 // struct unix_diag_msg
@@ -157,7 +161,7 @@ func appendSockets(all *[]unixSocket, b []byte) (done bool, err error) {
 		case kind == unix.NLMSG_ERROR && len(msg) >= 4:
 			return false, fmt.Errorf("%w: %w", errNoDiag, unix.Errno(-int32(u32(msg))))
 		case len(msg) >= diagSize:
-			l := unixSocket{inode: u32(msg[4:])}
+			l := unixSocket{kind: msg[1], inode: u32(msg[4:])}
 			named := false
 			for a := msg[diagSize:]; len(a) >= unix.SizeofRtAttr; {
 				n := int(u16(a))
@@ -176,7 +180,7 @@ func appendSockets(all *[]unixSocket, b []byte) (done bool, err error) {
 				a = a[min(len(a), (n+3)&^3):]
 			}
 			if named || l.path {
-				*all = append(*all, l)
+				f(&l)
 			}
 		}
 		b = b[min(len(b), (size+3)&^3):]

@@ -166,6 +166,7 @@ var confineAttacks = []attack{
 	{name: "net_unix_unterminated"},
 	{name: "net_abstract"},
 	{name: "net_race_connect"},
+	{name: "net_race_abstract"},
 	{name: "net_race_path"},
 	{name: "net_race_fd"},
 	{name: "net_uring"},

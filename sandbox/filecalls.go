@@ -2,8 +2,10 @@ package sandbox
 
 import (
 	"encoding/binary"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -134,20 +136,34 @@ func (x *confinement) permits(path string, watch bool) bool {
 
 // lookup returns what the call names.
 func (o *object) lookup(tid int) (*lookup, unix.Errno) {
-	l := &lookup{tid: tid, dir: int32(o.dir), nofollow: o.nofollow}
+	// A pipe or memory file of another process has no path to go by, and Landlock would not let the program to it.
+	l := &lookup{tid: tid, dir: int32(o.dir), nofollow: o.nofollow, own: true}
 	if !sameRoot(procPath(tid, "")) {
 		return nil, unix.EPERM // paths mean something else to it
 	}
 	if o.path != 0 {
-		var ok bool
-		if l.path, ok = readString(tid, o.path); !ok {
-			return nil, unix.EFAULT
+		var errno unix.Errno
+		if l.path, errno = readPath(tid, o.path); errno != 0 {
+			return nil, errno
 		}
 		if l.path == "" && !o.empty {
 			return nil, unix.ENOENT
 		}
+	} else if isPathOnly(tid, o.dir) {
+		return nil, unix.EBADF
 	}
 	return l, 0
+}
+
+// isPathOnly reports whether a descriptor of a thread's was opened with O_PATH: it can begin a path, but no call
+// that takes a descriptor alone knows it.
+func isPathOnly(tid, fd int) bool {
+	info, err := os.ReadFile(procPath(tid, "fdinfo/"+strconv.Itoa(fd)))
+	if err != nil {
+		return false
+	}
+	flags, err := fdinfoFlags(info)
+	return err == nil && flags&unix.O_PATH != 0
 }
 
 // sameRoot reports whether a thread has our root directory.
@@ -214,7 +230,9 @@ func decodeFileCall(tid int, call *ptrace.Syscall) (*fileCall, unix.Errno) {
 			unit = timespec
 		}
 		if c.object = at; a[1] == 0 && at.dir != unix.AT_FDCWD {
-			c.object = byFd
+			if c.object = byFd; flags != 0 {
+				return nil, unix.EINVAL
+			}
 		}
 		c.do, errno = setTimes(tid, times, unit)
 	case linux.SYS_SETXATTR, linux.SYS_LSETXATTR, linux.SYS_REMOVEXATTR, linux.SYS_LREMOVEXATTR:

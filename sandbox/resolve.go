@@ -178,7 +178,12 @@ func (w *walk) owns(dir int) bool {
 	path, err := os.Readlink(procSelfFd(dir))
 	tgid, gerr := groupOf(w.tid)
 	of, _, _ := strings.Cut(strings.TrimPrefix(path, "/proc/"), "/")
-	return err == nil && gerr == nil && (of == strconv.Itoa(tgid) || of == strconv.Itoa(w.tid))
+	id, nerr := strconv.Atoi(of)
+	if errors.Join(err, gerr, nerr) != nil {
+		return false
+	}
+	its, err := groupOf(id)
+	return err == nil && its == tgid
 }
 
 // enter goes on to what is at name in directory dir.

@@ -172,18 +172,24 @@ func (m *machine) taskPath(t *kernel.Task, dir int32, addr uint64) (string, bool
 
 // readString reads a string of at most PATH_MAX bytes.
 func readString(tid int, addr uint64) (string, bool) {
+	s, errno := readPath(tid, addr)
+	return s, errno == 0
+}
+
+// readPath reads a path from the thread's memory: EFAULT where there is none, ENAMETOOLONG where it has no end.
+func readPath(tid int, addr uint64) (string, unix.Errno) {
 	var b []byte
 	for len(b) < unix.PathMax {
 		piece := make([]byte, min(256, hostarch.PageSize-addr%hostarch.PageSize))
 		if ptrace.ReadMemory(tid, addr, piece) != nil {
-			return "", false
+			return "", unix.EFAULT
 		}
-		if end := bytes.IndexByte(piece, 0); end >= 0 {
-			return string(append(b, piece[:end]...)), true
+		if end := bytes.IndexByte(piece, 0); end >= 0 && len(b)+end < unix.PathMax {
+			return string(append(b, piece[:end]...)), 0
 		}
 		b, addr = append(b, piece...), addr+uint64(len(piece))
 	}
-	return "", false
+	return "", unix.ENAMETOOLONG
 }
 
 // memoryExit handles the ends of calls that memoryCall has let run. ok is false for others.

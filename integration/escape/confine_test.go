@@ -73,6 +73,7 @@ var confineAttacks = []attack{
 	{name: "write_opath"},
 	{name: "write_system"},
 	{name: "write_memory"},
+	{name: "write_chmod_memfd"},
 
 	// The caller's terminal.
 	{name: "tty_sti", terminal: true},

@@ -70,6 +70,10 @@ int main(int argc, char **argv) // canary DIR SECRET
 	s[3] = local(SOCK_STREAM, "", name, "ABSTRACT_SOCKET");
 	static const char *what[] = {"stream", "dgram", "seqpacket", "abstract", "tcp", "udp"};
 
+	int memory = NEED(memfd_create("canary", 0));
+	NEED(ftruncate(memory, PAGE)), NEED(fchmod(memory, 0700));
+	printf("VICTIM_MEMFD=%d\n", memory);
+
 	int shm = NEED(shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600)), msg = NEED(msgget(IPC_PRIVATE, IPC_CREAT | 0600)),
 	    sem = NEED(semget(IPC_PRIVATE, 1, IPC_CREAT | 0600));
 	strcpy((char *)NEED(shmat(shm, NULL, 0)), magic);
@@ -109,6 +113,9 @@ int main(int argc, char **argv) // canary DIR SECRET
 			hit("affinity", CPU_COUNT(&now));
 		if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur != files.rlim_cur)
 			hit("rlimit", limit.rlim_cur);
+		struct stat st;
+		if (fstat(memory, &st) || st.st_mode != (S_IFREG | 0700) || st.st_size != PAGE)
+			hit("memfd", st.st_mode & 07777);
 		if (prctl(PR_GET_TIMERSLACK) > 50000)
 			hit("timerslack", prctl(PR_GET_TIMERSLACK));
 		puts(hits[0] ? hits : "untouched");

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -358,5 +359,35 @@ func TestNoLandlock(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*", "r*")); len(left) != 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// TestTruncateOutside: where memory is counted, a file in memory is made larger by the supervisor, and no larger than
+// Landlock lets the program make it.
+func TestTruncateOutside(t *testing.T) {
+	t.Parallel()
+	need(t, "python3")
+	outside, err := os.MkdirTemp("/dev/shm", "runsbx-test-")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer os.RemoveAll(outside)
+	file := filepath.Join(outside, "file")
+	if err := errors.Join(os.Chmod(outside, 0o755), os.WriteFile(file, nil, 0o666), os.Chmod(file, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	argv := []string{"python3", "-c", `import os, sys
+try: os.truncate(sys.argv[1], 5000); print("done")
+except OSError as e: print(e.errno)`, file}
+	for _, x := range []struct {
+		flags []string
+		said  string
+		size  int64
+	}{{nil, "13\n", 0}, {[]string{"--rw", outside}, "done\n", 5000}} {
+		r := confined(t, base(t), true, append(x.flags, "--limit", "commit=1G"), argv...)
+		st, err := os.Stat(file)
+		if r.stdout != x.said || err != nil || st.Size() != x.size {
+			t.Errorf("with %q: size %d, %v\n%s", x.flags, st.Size(), err, tail(r.stdout+r.stderr))
+		}
 	}
 }

@@ -327,6 +327,10 @@ func (s *supervisor) truncate(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Ac
 	if size := int64(call.Args[1]); f == nil || size <= int64(f.size) {
 		return a, 0, true
 	}
+	// Landlock does not see what we do. A memory file without a path may be another process's.
+	if s.confined != nil && !s.confined.mayWrite(pathOf(at, path)) {
+		return answer(-int64(linux.EACCES)), 0, true
+	}
 	if !s.machine.likeUs(t.TID) {
 		return s.refuseCall(t, call, kernel.Uncounted(0, linux.ENOMEM)), 0, true
 	}

@@ -74,6 +74,7 @@ var confineAttacks = []attack{
 	{name: "write_system"},
 	{name: "write_memory"},
 	{name: "write_chmod_memfd"},
+	{name: "write_truncate_memfd"},
 
 	// The caller's terminal.
 	{name: "tty_sti", terminal: true},

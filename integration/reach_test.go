@@ -174,6 +174,21 @@ except OSError as e: print(e.errno)`)
 	wantLines(t, r.stdout, "s 13\nclosed/t 13\nu ok\n(65534, 65534)\nchroot\n2")
 }
 
+// TestSocketsBesideHidden: that one process cannot be looked at has no effect on what others connect to.
+func TestSocketsBesideHidden(t *testing.T) {
+	t.Parallel()
+	need(t, "python3")
+	r := confined(t, base(t), true, nil, "python3", "-c", `import ctypes, os, socket
+s = socket.socket(socket.AF_UNIX); s.bind("s"); s.listen()
+def connect(who):
+    try: c = socket.socket(socket.AF_UNIX); c.connect("s"); print(who, "ok", flush=True)
+    except OSError as e: print(who, e.errno, flush=True)
+if os.fork() == 0:
+    ctypes.CDLL(None).prctl(4, 0); connect("hidden"); os._exit(0)
+os.wait(); connect("other")`)
+	wantLines(t, r.stdout, "hidden 13\nother ok")
+}
+
 // TestNumbersOfProcesses: processes of others cannot be changed by their numbers.
 func TestNumbersOfProcesses(t *testing.T) {
 	t.Parallel()

@@ -16,8 +16,11 @@ type fdLink struct {
 	slot         int // the descriptor that theirs is in the program
 }
 
-// canGetFd reports whether pidfd_getfd works, tried on ourselves. It has to be known before the
-// program is forked.
+// CanGetFd reports whether pidfd_getfd works at all. That it is not permitted for one process says nothing of
+// others.
+func CanGetFd() bool { return canGetFd() }
+
+// canGetFd is CanGetFd, tried on ourselves. It has to be known before the program is forked.
 var canGetFd = sync.OnceValue(func() bool {
 	pidfd, err := unix.PidfdOpen(unix.Getpid(), 0)
 	if err != nil {

@@ -29,7 +29,6 @@ type machine struct {
 
 	inodes     inodes
 	memoryDevs map[uint64]int64 // device numbers of filesystems in memory, and their types
-	noGetFd    bool             // pidfd_getfd is not permitted
 
 	code *code // nil where nothing needs to be known of it
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runsbx/runsbx/ptrace"
 	"github.com/runsbx/runsbx/sentry/hostarch"
 	"github.com/runsbx/runsbx/sentry/kernel"
 )
@@ -295,7 +296,7 @@ func (m *machine) likeUs(tid int) bool {
 
 // getFd returns a duplicate of the thread's descriptor. EPERM says that this is not permitted here.
 func (m *machine) getFd(tid int, fd int32) (int, error) {
-	if m.noGetFd {
+	if !ptrace.CanGetFd() {
 		return -1, unix.EPERM
 	}
 	pidfd, err := threadPidfd(tid)
@@ -303,11 +304,7 @@ func (m *machine) getFd(tid int, fd int32) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(pidfd)
-	got, err := unix.PidfdGetfd(pidfd, int(fd), 0)
-	if err == unix.EPERM || err == unix.ENOSYS {
-		m.noGetFd = true
-	}
-	return got, err
+	return unix.PidfdGetfd(pidfd, int(fd), 0)
 }
 
 // threadPidfd returns a pidfd by which the thread's descriptors can be had.

@@ -24,7 +24,7 @@ type reach struct {
 	signals  bool                // they are decided here: Landlock's ABI has no scope for them
 	connects map[int]*connecting // by thread
 	owners   map[uint32]place    // of sockets, when they were last looked for
-	objects  map[ipcObject]bool  // System V objects that the sandbox has made
+	objects  map[ipcObject]bool  // System V objects that the sandbox has made: false once removed (see ours)
 
 	flags sync.Mutex // held while a socket of the program has a status flag of ours
 }

@@ -86,9 +86,9 @@ func (s *supervisor) ipcCall(t *kernel.Task, call *ptrace.Syscall) (a ptrace.Act
 	switch {
 	case s.machine.sameIPC(t) != nil:
 		return s.forbid(t, call, limits.IPC, linux.EACCES), 0, true
-	case controls && cmd == unix.IPC_RMID && s.reach.objects[o]:
+	case controls && cmd == unix.IPC_RMID && s.ours(o):
 		return answer(s.remove(t.TID, o)), 0, true
-	case s.reach.objects[o], controls && reads(call.Nr, cmd):
+	case s.ours(o), controls && reads(call.Nr, cmd):
 		return ptrace.Action{Kind: ptrace.Continue}, 0, call.Nr != linux.SYS_SHMAT // which the model decides
 	case !o.exists():
 		return answer(-int64(linux.EINVAL)), 0, true
@@ -188,10 +188,31 @@ func (s *supervisor) makeObject(t *kernel.Task, call *ptrace.Syscall) (v int64, 
 		return -int64(errno), false
 	case made:
 		s.reach.objects[o] = true
-	case !s.reach.objects[o]:
+	case !s.ours(o):
 		return refused, true
 	}
 	return int64(id), false
+}
+
+// ours reports whether the sandbox has made an object that is still there.
+func (s *supervisor) ours(o ipcObject) bool {
+	stays, known := s.reach.objects[o]
+	if known && !stays {
+		s.forgetSegments()
+		_, known = s.reach.objects[o]
+	}
+	return known
+}
+
+// forgetSegments forgets the removed segments that nobody has attached any more: their identifiers will be those
+// of others.
+func (s *supervisor) forgetSegments() {
+	segments, err := s.machine.Segments(nil)
+	for o, stays := range s.reach.objects {
+		if !stays && (err != nil || segments[o.id].Creator != os.Getpid()) {
+			delete(s.reach.objects, o)
+		}
+	}
 }
 
 // control is shmctl, semctl or msgctl with a command that takes at most memory to write to.
@@ -219,13 +240,18 @@ func (o ipcObject) exists() bool {
 }
 
 // remove removes an object with the identity of a task. A segment that is attached somewhere remains the
-// sandbox's until it is not.
+// sandbox's until it is not, which nobody tells us.
 func (s *supervisor) remove(tid int, o ipcObject) int64 {
 	var gone error
 	if err := withIdentity(tid, ^uint64(0), func() { gone = o.control(unix.IPC_RMID, nil) }); err != nil {
 		return -int64(linux.EPERM)
 	}
-	if gone == nil && o.get != linux.SYS_SHMGET {
+	switch {
+	case gone != nil:
+	case o.get == linux.SYS_SHMGET:
+		s.reach.objects[o] = false
+		s.forgetSegments()
+	default:
 		delete(s.reach.objects, o)
 	}
 	return result(gone)

@@ -290,3 +290,39 @@ func TestNumbersInNamespace(t *testing.T) {
 		t.Errorf("%d refusals", n) // there is nobody else to its knowledge
 	}
 }
+
+// TestRemovedSegments: the identifiers of segments that have gone are not the sandbox's any more.
+func TestRemovedSegments(t *testing.T) {
+	const source = `#include <stdio.h>
+#include <sys/shm.h>
+int main(void)
+{
+	int bad = 0;
+	for (int i = 0; i < 40; i++) {
+		struct shmid_ds ds;
+		int id = shmget(IPC_PRIVATE, 4096, 0600);
+		void *at = i & 1 ? shmat(id, 0, 0) : 0;
+		bad |= shmctl(id, IPC_RMID, 0);
+		if (at)
+			bad |= shmctl(id, IPC_STAT, &ds) || ds.shm_nattch != 1 || shmdt(at);
+		bad |= shmctl(id, IPC_STAT, &ds) != -1;
+	}
+	puts(bad ? "bad" : "fine");
+}`
+	dir := t.TempDir()
+	guest := filepath.Join(dir, "segments")
+	if err := os.WriteFile(guest+".c", []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("gcc", "-o", guest, guest+".c").CombinedOutput(); err != nil {
+		t.Skipf("%v\n%s", err, out)
+	}
+	c := verified(guest)
+	c.Dir = dir
+	if out, _ := run(t, c); out != "fine\n" {
+		t.Error(out)
+	}
+	if n := len(c.sup.reach.objects); n > 1 {
+		t.Errorf("%d segments are known after all have gone", n)
+	}
+}

@@ -189,6 +189,20 @@ os.wait(); connect("other")`)
 	wantLines(t, r.stdout, "hidden 13\nother ok")
 }
 
+// TestInterruptedConnect: signals and stops find a connect that waits as natively.
+func TestInterruptedConnect(t *testing.T) {
+	t.Parallel()
+	connect := guest(t, "reach/connect")
+	const want = "handler: EINTR\nhandler with SA_RESTART: ok\nanother's signal: ok\nstop: ok\ncontinued: ok"
+	rootAndUser(t, func(t *testing.T, p program) {
+		p.argv = []string{connect}
+		wantLines(t, p.run(t, base(t), nil).stdout, want)
+		r, _ := p.underDefaults(t, base(t), connect)
+		program{}.expect(t, "sandboxed", r)
+		wantLines(t, r.stdout, want)
+	})
+}
+
 // TestNumbersOfProcesses: processes of others cannot be changed by their numbers.
 func TestNumbersOfProcesses(t *testing.T) {
 	t.Parallel()

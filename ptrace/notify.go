@@ -91,7 +91,7 @@ func (t *Tracer) notified(n *notif) {
 	th.proving = false
 	th.call = Syscall{Nr: uint64(uint32(n.nr)), Args: n.args, IP: n.ip, Mechanism: Notification}
 	th.notifID = n.id
-	th.state, th.again = asking, false
+	th.state, th.again, th.interrupted = asking, false, false
 	t.mu.Unlock()
 	if proved {
 		t.handler.Proved(tid)
@@ -131,11 +131,32 @@ func (t *Tracer) decideNotif(th *thread) {
 			t.idle.Broadcast()
 		}
 		t.mu.Unlock()
-		if a.Kind != Park {
+		switch a.Kind {
+		case Park:
+		case Interrupt:
+			t.interrupt(th, id)
+		default:
 			t.answer(id, &a)
 		}
 		return
 	}
+}
+
+// interrupt answers a notification with ERESTARTSYS. The kernel acts on that only where something waits for the
+// thread; otherwise the program would see it. That a signal waits for the process does not mean that it is this
+// thread that is to take it, so it is made to stop first in any case.
+func (t *Tracer) interrupt(th *thread, id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	th.interrupted = true
+	if t.kicker != 0 {
+		t.requests = append(t.requests, pending{th: th, notif: id})
+		t.kick()
+		return
+	}
+	th.cookie = true
+	unix.Tgkill(th.tgid, th.tid, unix.SIGSTOP)
+	t.answer(id, &Action{Kind: Return, Value: restartSys})
 }
 
 // answer sends the Handler's answer.

@@ -7,7 +7,8 @@ import (
 // pending is something that only the tracer thread can do.
 type pending struct {
 	th     *thread
-	unpark bool // else: interrupt it
+	unpark bool   // else: interrupt it
+	notif  uint64 // a notification, or 0: answer it then so that its call begins again
 }
 
 // Prove makes Handler.Proved(tid) be called as soon as thread tid has left the call that it is
@@ -149,5 +150,7 @@ func (t *Tracer) perform(p pending) {
 		return
 	}
 	p.th.nudged = true
-	t.ok("PTRACE_INTERRUPT", tid, request(unix.PTRACE_INTERRUPT, tid, 0, 0))
+	if t.ok("PTRACE_INTERRUPT", tid, request(unix.PTRACE_INTERRUPT, tid, 0, 0)) && p.notif != 0 {
+		t.answer(p.notif, &Action{Kind: Return, Value: restartSys})
+	}
 }

@@ -52,6 +52,10 @@ const (
 	// Park leaves the thread waiting in the call until Tracer.Unpark; the call is then
 	// presented to Handler.SyscallEnter again.
 	Park
+	// Interrupt has the call begin again, and what waits for the thread come first: the stop of its
+	// process, or a signal's handler, after which it is EINTR if that is one without SA_RESTART.
+	// Notification only.
+	Interrupt
 	// Confine has the thread load one more seccomp filter, Action.Filter, for all threads of its
 	// group (SECCOMP_FILTER_FLAG_TSYNC), reports what seccomp(2) returned to Handler.SyscallExit, as
 	// the end of a call of that number, and has the call begin again, which is presented anew. -ENOMEM

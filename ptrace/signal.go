@@ -91,7 +91,7 @@ func (t *Tracer) restart(th *thread, sig unix.Signal) bool {
 	}
 	again := int64(restartNoIntr)
 	if int64(ret) == restartSys {
-		if !slices.Contains(t.restarts, nr) {
+		if !slices.Contains(t.restarts, nr) || t.wasInterrupted(th) {
 			return true
 		}
 	} else {
@@ -101,6 +101,15 @@ func (t *Tracer) restart(th *thread, sig unix.Signal) bool {
 		again = restartNoHand // another signal, one with a handler, ends it rightly
 	}
 	return t.ok("restart a call", th.tid, pokeUser(th.tid, offRax, uint64(again)))
+}
+
+// wasInterrupted reports, once, whether the call's notification was answered by Interrupt.
+func (t *Tracer) wasInterrupted(th *thread) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was := th.interrupted
+	th.interrupted = false
+	return was
 }
 
 // endInterrupted says of a thread in a group stop that no call is to begin again. EINTR in calls

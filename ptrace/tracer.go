@@ -85,6 +85,8 @@ type thread struct {
 	nudged  bool // Prove has interrupted it, and it has not stopped for that yet
 	cookie  bool // Prove has sent it SIGSTOP
 	notifID uint64
+
+	interrupted bool // its last notification was answered by Interrupt
 }
 
 // state says where a thread stands between a stopped call and its answer.

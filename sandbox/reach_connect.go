@@ -40,8 +40,9 @@ const maxConnects = 256
 // retryMost is how long a connection waits, at most, to be tried again while the other's queue is full.
 const retryMost = 50 * time.Millisecond
 
-// restartNoHand has a call begin again, or be answered with EINTR when a handler ran (ERESTARTNOHAND).
-const restartNoHand = -514
+// interruptAfter is after how long a connect of one of several threads begins again in any case: a stop of the
+// whole process shows in no thread's signals.
+const interruptAfter = 500 * time.Millisecond
 
 // errOutside says that what was named is not the sandbox's.
 var errOutside = errors.New("not the sandbox's")
@@ -55,6 +56,8 @@ type connecting struct {
 	done    bool
 	value   int64 // what the program gets
 	refused bool  // by policy
+
+	interrupted bool // the call is to begin again, after what waits for the thread
 }
 
 // connect decides a connect, when it is made, and again when it is over.
@@ -69,9 +72,10 @@ func (s *supervisor) connect(t *kernel.Task, call *ptrace.Syscall) ptrace.Action
 			return s.forbid(t, call, limits.Sockets, linux.EACCES)
 		}
 		delete(r.connects, t.TID)
-		if c.value != restartNoHand {
-			s.record(t, new(callOf(call)), &kernel.Verdict{Kind: kernel.Run, Result: kernel.ValueResult(c.value)})
+		if c.interrupted {
+			return ptrace.Action{Kind: ptrace.Interrupt}
 		}
+		s.record(t, new(callOf(call)), &kernel.Verdict{Kind: kernel.Run, Result: kernel.ValueResult(c.value)})
 		return answer(c.value)
 	}
 	if len(r.connects) >= maxConnects {
@@ -148,6 +152,7 @@ func (s *supervisor) finishConnect(c *connecting) {
 // establish makes the connection, and waits where the program's own call would. The error says that it
 // may not be made.
 func (s *supervisor) establish(c *connecting) (value int64, err error) {
+	start := time.Now()
 	var deadline time.Time
 	timeout, terr := unix.GetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO)
 	if terr == nil && timeout.Nano() > 0 {
@@ -164,10 +169,12 @@ func (s *supervisor) establish(c *connecting) (value int64, err error) {
 			return -int64(linux.EINTR), nil // it has died
 		case signalled(c.task.TID) && !deadline.IsZero():
 			return -int64(linux.EINTR), nil
-		case signalled(c.task.TID):
-			return restartNoHand, nil
 		}
 		time.Sleep(wait)
+		if deadline.IsZero() && (signalled(c.task.TID) || time.Since(start) > interruptAfter && hasThreads(c.task.TID)) {
+			c.interrupted = true
+			return 0, nil
+		}
 	}
 }
 

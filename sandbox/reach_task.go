@@ -105,6 +105,12 @@ func become(status string) error {
 	return unix.Capset(&header, &data[0])
 }
 
+// hasThreads reports whether the thread is one of several of its process.
+func hasThreads(tid int) bool {
+	b, err := os.ReadFile(procPath(tid, "status"))
+	return err == nil && statusField(string(b), "Threads") != "1"
+}
+
 // signalled reports whether a signal waits for the thread that it does not block, or it has ended.
 func signalled(tid int) bool {
 	b, err := os.ReadFile(procPath(tid, "status"))

@@ -20,11 +20,12 @@ import (
 
 // reach is what a confined program can reach, nil where it is not confined. The supervisor's lock covers it.
 type reach struct {
-	net      bool
-	signals  bool                // they are decided here: Landlock's ABI has no scope for them
-	connects map[int]*connecting // by thread
-	owners   map[uint32]place    // of sockets, when they were last looked for
-	objects  map[ipcObject]bool  // System V objects that the sandbox has made: false once removed (see ours)
+	net        bool
+	signals    bool                // they are decided here: Landlock's ABI has no scope for them
+	connects   map[int]*connecting // by thread
+	connecting int                 // how many are being made
+	owners     map[uint32]place    // of sockets, when they were last looked for
+	objects    map[ipcObject]bool  // System V objects that the sandbox has made: false once removed (see ours)
 
 	flags sync.Mutex // held while a socket of the program has a status flag of ours
 }

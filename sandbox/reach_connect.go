@@ -34,7 +34,8 @@ const (
 	maxAddr     = 128 // struct sockaddr_storage
 )
 
-// maxConnects bounds the connections that wait at a time, each of which takes a descriptor of ours.
+// maxConnects bounds the connections that are being made at a time, each of which takes a descriptor of ours: also
+// those of threads that have died meanwhile.
 const maxConnects = 256
 
 // retryMost is how long a connection waits, at most, to be tried again while the other's queue is full.
@@ -78,7 +79,7 @@ func (s *supervisor) connect(t *kernel.Task, call *ptrace.Syscall) ptrace.Action
 		s.record(t, new(callOf(call)), &kernel.Verdict{Kind: kernel.Run, Result: kernel.ValueResult(c.value)})
 		return answer(c.value)
 	}
-	if len(r.connects) >= maxConnects {
+	if r.connecting >= maxConnects {
 		return answer(-int64(linux.EAGAIN))
 	}
 	fd, err := s.machine.getFd(t.TID, int32(call.Args[0]))
@@ -101,6 +102,7 @@ func (s *supervisor) connect(t *kernel.Task, call *ptrace.Syscall) ptrace.Action
 		return answer(-int64(errno))
 	}
 	r.connects[t.TID] = c
+	r.connecting++
 	go s.finishConnect(c)
 	return ptrace.Action{Kind: ptrace.Park}
 }
@@ -142,6 +144,7 @@ func (s *supervisor) finishConnect(c *connecting) {
 	value, err := s.establish(c)
 	s.mu.Lock()
 	c.done, c.value, c.refused = true, value, err != nil
+	s.reach.connecting--
 	if err != nil && !errors.Is(err, errOutside) {
 		s.log.Warn("cannot connect for", "thread", c.task.TID, "error", err)
 	}

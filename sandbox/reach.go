@@ -27,7 +27,8 @@ type reach struct {
 	owners     map[uint32]place    // of sockets, when they were last looked for
 	objects    map[ipcObject]bool  // System V objects that the sandbox has made: false once removed (see ours)
 
-	flags sync.Mutex // held while a socket of the program has a status flag of ours
+	looking sync.Mutex // held while the kernel lists all sockets: many lists at a time would be slow
+	flags   sync.Mutex // held while a socket of the program has a status flag of ours
 }
 
 // scopesABI is the first version of Landlock that keeps signals within the sandbox.

@@ -29,7 +29,9 @@ type unixSocket struct {
 func (s *supervisor) mayReach(fits func(*unixSocket) bool) (linux.Errno, error) {
 	found := false
 	for range 2 { // a long list can miss one while others end
+		s.reach.looking.Lock()
 		fitting, err := unixSockets(fits)
+		s.reach.looking.Unlock()
 		if err != nil {
 			return 0, err
 		}

@@ -28,6 +28,7 @@ var guestPrograms = []struct {
 	{name: "shared", want: "seen twice"},
 	{name: "protect", want: "wrong 0"},
 	{name: "exchange", want: "done"},
+	{name: "stopmate", want: "done 0", verify: "exit"},
 	{name: "manymaps", want: "bad 0", verify: "exit"},
 	{name: "threads200", want: "sum 19900"},
 	{name: "caller", want: "lock much"},

@@ -173,7 +173,16 @@ func (t *Tracer) eventStop(th *thread, sig unix.Signal) {
 	if !t.endInterrupted(th) {
 		return
 	}
-	// The thread stays stopped, as its group does, and SIGCONT can wake it.
+	// The thread stays stopped, as its group does, and SIGCONT can wake it. No other signal is delivered to it
+	// meanwhile, so that Prove needs the kicker, or, if it was called before there was one, needs nothing more.
+	t.startKicker()
+	t.mu.Lock()
+	proved := th.proving
+	th.proving = false
+	t.mu.Unlock()
+	if proved {
+		t.handler.Proved(th.tid)
+	}
 	th.listening = true
 	t.ok("PTRACE_LISTEN", th.tid, request(unix.PTRACE_LISTEN, th.tid, 0, 0))
 }

@@ -18,7 +18,8 @@ type pending struct {
 // The tracer thread interrupts it with PTRACE_INTERRUPT, which no signal mask can hold back, which
 // the program cannot see, and which works in a group stop. Another thread, which may not make
 // ptrace requests, has the tracer thread do that, by way of the kicker. Without a kicker it sends
-// the thread itself a SIGSTOP, which is swallowed at its delivery.
+// the thread itself a SIGSTOP, which is swallowed at its delivery; there is one where a thread is in
+// a group stop.
 func (t *Tracer) Prove(tid int) {
 	t.mu.Lock()
 	th := t.threads[tid]

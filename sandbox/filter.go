@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"slices"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -119,8 +120,7 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 	for op := uint64(linux.ARCH_MAP_VDSO_X32); op <= linux.ARCH_MAP_VDSO_64; op++ {
 		add(linux.SYS_ARCH_PRCTL, seccomp.Trace, 0, arg32(0, op))
 	}
-	// With tagged addresses (LAM) the kernel passes over bits of an address that the model goes by.
-	add(linux.SYS_ARCH_PRCTL, seccomp.Errno, linux.ENODEV, arg32(0, linux.ARCH_ENABLE_TAGGED_ADDR))
+	f.Rules = append(f.Rules, processorRules()...)
 	if countsMemory(p) {
 		add(linux.SYS_SHMGET, seccomp.Trace, 0) // a segment is charged from its making
 		// RLIMIT_STACK is lowered at times, of which the program is told nothing.
@@ -161,6 +161,27 @@ func filterFor(p *policy.Policy) seccomp.Filter {
 		add(linux.SYS_EXECVEAT, seccomp.Trace, 0)
 	}
 	return f
+}
+
+// processorRules refuse what some processors can do with an address space that the model knows nothing of, with the
+// errno of a processor that cannot: tagged addresses (LAM), of which the kernel passes over bits that the model
+// goes by; and user shadow stacks, which it maps on its own.
+func processorRules() (rules []seccomp.Rule) {
+	for _, x := range []struct {
+		ask, enable uint64
+		errno       linux.Errno
+	}{
+		{linux.ARCH_GET_UNTAG_MASK, linux.ARCH_ENABLE_TAGGED_ADDR, linux.ENODEV},
+		{linux.ARCH_SHSTK_STATUS, linux.ARCH_SHSTK_ENABLE, linux.EOPNOTSUPP},
+	} {
+		var answer uint64
+		if _, _, e := unix.RawSyscall(unix.SYS_ARCH_PRCTL, uintptr(x.ask), uintptr(unsafe.Pointer(&answer)), 0); e == unix.EINVAL {
+			x.errno = linux.EINVAL // the kernel was built without
+		}
+		rules = append(rules, seccomp.Rule{Nr: linux.SYS_ARCH_PRCTL, Act: seccomp.Errno, Errno: uint16(x.errno),
+			Conds: []seccomp.Cond{{Op: seccomp.MaskedEqual, Mask: 0xffffffff, Value: x.enable}}})
+	}
+	return rules
 }
 
 // certainMMaps reports whether there are mmaps whose outcome the model knows before the kernel does: the

@@ -120,6 +120,7 @@ const (
 	ARCH_GET_UNTAG_MASK     = 0x4001
 	ARCH_ENABLE_TAGGED_ADDR = 0x4002
 	ARCH_SHSTK_ENABLE       = 0x5001
+	ARCH_SHSTK_STATUS       = 0x5005
 )
 
 // Flags of shmget and shmat.

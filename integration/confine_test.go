@@ -186,12 +186,12 @@ func TestConfinedMetadata(t *testing.T) {
 			}
 		}
 		for _, want := range []string{"chmod file done", "chmod link done", "chmod nowhere ENOENT", "0o100640 5.0 6.0 ['user.a']",
-			"0o100611 7 8", "fchmod none EBADF", "watch . True None", "watch /etc True None"} {
+			"0o100611 7 8", "fchmod none EBADF", "fchmod of a path alone EBADF", "chmod of a long path ENAMETOOLONG", "watch . True None", "watch /etc True None"} {
 			if !strings.Contains(r.stdout, want+"\n") {
 				t.Errorf("%q is not in\n%s", want, r.stdout)
 			}
 		}
-		if !user && !strings.Contains(r.stdout, "another user's EPERM\nits own done\ngiving away EPERM\n") {
+		if !user && !strings.Contains(r.stdout, "another user's EPERM\nits own done\ngiving away EPERM\nits watch True\n") {
 			t.Errorf("as another user:\n%s", tail(r.stdout))
 		}
 		// The same with --rw.

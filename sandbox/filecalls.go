@@ -43,6 +43,7 @@ type object struct {
 type fileCall struct {
 	object
 	watches bool
+	inotify int // for a watch: the program's descriptor, then ours
 	do      operation
 }
 
@@ -62,6 +63,12 @@ func (x *confinement) runFileCall(tid int, call *ptrace.Syscall) (ret int64, err
 	c, errno := decodeFileCall(tid, call)
 	if errno != 0 {
 		return 0, errno
+	}
+	if c.watches {
+		if c.inotify, errno = inotifyOf(tid, c.inotify); errno != 0 {
+			return 0, errno
+		}
+		defer unix.Close(c.inotify)
 	}
 	l, errno := c.lookup(tid)
 	if errno != 0 {
@@ -244,7 +251,12 @@ func decodeFileCall(tid int, call *ptrace.Syscall) (*fileCall, unix.Errno) {
 	case linux.SYS_INOTIFY_ADD_WATCH:
 		c.watches = true
 		c.object = object{dir: unix.AT_FDCWD, path: address(a[1]), nofollow: a[2]&unix.IN_DONT_FOLLOW != 0}
-		c.do = watch(tid, int(int32(a[0])), uint32(a[2]))
+		c.inotify = int(int32(a[0]))
+		c.do = func(_ int, path string) (int64, unix.Errno) {
+			wd, err := unix.InotifyAddWatch(c.inotify, path, uint32(a[2])&^unix.IN_DONT_FOLLOW)
+			_, errno := errnoOf(0, err)
+			return int64(wd), errno
+		}
 	}
 	return c, errno
 }
@@ -347,23 +359,17 @@ func setAttribute(tid int, call *ptrace.Syscall) (operation, unix.Errno) {
 	}, 0
 }
 
-// watch adds a watch to the program's inotify descriptor.
-func watch(tid, inotify int, mask uint32) operation {
-	return func(_ int, path string) (int64, unix.Errno) {
-		pidfd, errno := errnoOf(threadPidfd(tid))
-		if errno != 0 {
-			return 0, unix.ENOSPC // "no more watches", for which programs fall back
-		}
-		defer unix.Close(pidfd)
-		fd, errno := errnoOf(unix.PidfdGetfd(pidfd, inotify, 0))
-		if errno == unix.EBADF {
-			return 0, errno
-		} else if errno != 0 {
-			return 0, unix.ENOSPC
-		}
-		defer unix.Close(fd)
-		wd, err := unix.InotifyAddWatch(fd, path, mask&^unix.IN_DONT_FOLLOW)
-		_, errno = errnoOf(0, err)
-		return int64(wd), errno
+// inotifyOf returns a duplicate of the program's inotify descriptor. A program that has changed its user may not
+// be looked at by that user, so this is not done as that.
+func inotifyOf(tid, fd int) (int, unix.Errno) {
+	pidfd, errno := errnoOf(threadPidfd(tid))
+	if errno != 0 {
+		return -1, unix.ENOSPC // "no more watches", for which programs fall back
 	}
+	defer unix.Close(pidfd)
+	dup, errno := errnoOf(unix.PidfdGetfd(pidfd, fd, 0))
+	if errno != 0 && errno != unix.EBADF {
+		errno = unix.ENOSPC
+	}
+	return dup, errno
 }

@@ -78,7 +78,10 @@ int main(int argc, char **argv) // canary DIR SECRET
 	    sem = NEED(semget(IPC_PRIVATE, 1, IPC_CREAT | 0600));
 	strcpy((char *)NEED(shmat(shm, NULL, 0)), magic);
 	msgsnd(msg, &(struct { long t; char b[32]; }){1, "RUNSBX-SECRET"}, 32, 0);
-	snprintf(name, sizeof name, "/runsbx-canary-%d", getpid());
+	// One that was killed leaves its queue behind, and its number is another's some day.
+	struct timespec made;
+	clock_gettime(CLOCK_REALTIME, &made);
+	snprintf(name, sizeof name, "/runsbx-canary-%d-%lx", getpid(), made.tv_sec * 1000000000L + made.tv_nsec);
 	mqd_t mq = NEED(mq_open(name, O_RDWR | O_CREAT | O_NONBLOCK, 0600, &(struct mq_attr){.mq_maxmsg = 4, .mq_msgsize = 64}));
 	printf("SHM_ID=%d\nMSG_ID=%d\nSEM_ID=%d\nMQ_NAME=%s\nready\n", shm, msg, sem, name);
 

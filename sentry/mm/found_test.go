@@ -116,3 +116,44 @@ func TestKeptAsOne(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestChargeMayBeGone: anonymous memory that becomes unwritable before it is touched gives its charge back, which
+// is not seen. Where the host may then find that there is too little memory, or that there is enough, it is asked.
+// (Whole programs, seed 1127499.)
+func TestChargeMayBeGone(t *testing.T) {
+	const ram = 100 // pages
+	for name, x := range map[string]struct {
+		call op
+	}{
+		"grows in place": {call: mremapOp(at(0), 4, ram+5, 0, 0)},
+		"moves":          {call: mremapOp(at(0), 4, ram+5, linux.MREMAP_MAYMOVE|linux.MREMAP_FIXED, at(1000))},
+		"is replaced":    {call: mmapOp(at(0), ram+2, rw, fixed)},
+		"is writable again": {call: func(m *MemoryManager, c *Caller) Result {
+			mmapOp(at(4), ram-2, rw, fixed)(m, c)
+			mprotectOp(at(4), ram-2, 0)(m, c)
+			return mprotectOp(at(0), ram+2, rw)(m, c)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := coreConfig()
+			cfg.Memory = ram
+			m, c := newCore(t, cfg)
+			mmapOp(at(0), 4, rw, fixed)(m, c)
+			mprotectOp(at(0), 4, 0)(m, c)
+			if res := x.call(m, c); !res.Unsure && !res.Guess {
+				t.Errorf("%+v", res)
+			}
+		})
+	}
+	cfg := coreConfig()
+	cfg.Memory = ram
+	m, c := newCore(t, cfg)
+	mmapOp(at(0), 4, rw, fixed)(m, c)
+	if res := mremapOp(at(0), 4, ram+5, 0, 0)(m, c); res.Errno != linux.ENOMEM || res.Refusal == nil {
+		t.Errorf("of writable memory: %+v", res)
+	}
+	mprotectOp(at(0), 4, 0)(m, c)
+	if res := m.AdoptMRemap(c, at(0), 4*pg, (ram+5)*pg, 0, 0, at(0)); res.Errno != 0 || res.Unsure || m.show() != "0:105---" {
+		t.Errorf("granted: %+v, %s", res, m.show())
+	}
+}

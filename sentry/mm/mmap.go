@@ -274,12 +274,16 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 	if errno := m.checkUnmap(mp.addr, end); errno != 0 {
 		return m.unmapFailed(mp.addr, end, errno)
 	}
-	pages, oldPages, oldCharged := hostarch.Pages(mp.length), uint64(0), uint64(0)
+	pages := hostarch.Pages(mp.length)
+	var oldPages, oldCharged, doubtful uint64
 	for seg, ok := m.vmas.Find(mp.addr); ok && seg.Start < end; seg, ok = m.vmas.Find(seg.End) {
 		n := hostarch.Pages(min(seg.End, end) - max(seg.Start, mp.addr))
 		oldPages += n
 		if seg.Value.Flags&VM_ACCOUNT != 0 {
 			oldCharged += n
+			if m.maybeUncharged(&seg.Value) {
+				doubtful += n
+			}
 		}
 	}
 	if why := m.mayExpandVM(c, mp.vmFlags, pages-oldPages); why != nil {
@@ -290,6 +294,9 @@ func (m *MemoryManager) mmapRegion(c *Caller, mp *mapping) Result {
 			if why := m.enoughMemory(more); why != nil {
 				return m.unmapAborted(mp.addr, end, why)
 			}
+		}
+		if doubtful != 0 && m.enoughMemory(pages-oldCharged+doubtful) != nil {
+			return Result{Unsure: true}
 		}
 		mp.vmFlags |= VM_ACCOUNT
 	}

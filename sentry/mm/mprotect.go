@@ -73,7 +73,7 @@ func (m *MemoryManager) checkPkey(pkey int) Result {
 
 // protectRange is do_mprotect_pkey's loop over the VMAs, the first of which contains start.
 func (m *MemoryManager) protectRange(c *Caller, start, end, prot uint64, pkey int) Result {
-	changed := false
+	changed, guess := false, false
 	for start < end {
 		seg, ok := m.vmas.At(start)
 		if !ok {
@@ -101,9 +101,10 @@ func (m *MemoryManager) protectRange(c *Caller, start, end, prot uint64, pkey in
 			return res
 		}
 		changed = changed || flags != seg.Value.Flags
+		guess = guess || res.Guess
 		start = hi
 	}
-	return succeeded(0)
+	return Result{Guess: guess}
 }
 
 // protectedFlags returns the VMA's flags with the protection prot
@@ -125,6 +126,7 @@ func (m *MemoryManager) protectedFlags(v *VMA, prot uint64, pkey int) Flags {
 // (mprotect_fixup).
 func (m *MemoryManager) protectOne(c *Caller, seg segment.Segment[VMA], start, end uint64, flags Flags) Result {
 	old, pages := seg.Value.Flags, hostarch.Pages(end-start)
+	done := succeeded(0)
 	if flags&VM_WRITE != 0 {
 		// Pages that turn into data count as new ones, unless they were over the limit before.
 		if why := m.mayExpandVM(c, flags, pages); why != nil && m.mayExpandVM(c, old, pages) == nil {
@@ -135,6 +137,9 @@ func (m *MemoryManager) protectOne(c *Caller, seg segment.Segment[VMA], start, e
 				return refused(why)
 			}
 			flags |= VM_ACCOUNT
+		} else {
+			// Otherwise it would be refused: then the list says so.
+			done.Guess = m.maybeUncharged(&seg.Value) && m.enoughMemory(pages) != nil
 		}
 	} else if old&VM_ACCOUNT != 0 && m.unfaulted(&seg.Value) {
 		flags &^= VM_ACCOUNT
@@ -147,7 +152,7 @@ func (m *MemoryManager) protectOne(c *Caller, seg segment.Segment[VMA], start, e
 	if old&(VM_WRITE|VM_SHARED|VM_LOCKED) == VM_LOCKED && flags&VM_WRITE != 0 {
 		m.populate(start, end) // locked memory is copied now rather than on a fault
 	}
-	return succeeded(0)
+	return done
 }
 
 // unfaulted reports whether anonymous memory is known to have no anon_vma yet, so that making it
@@ -155,4 +160,10 @@ func (m *MemoryManager) protectOne(c *Caller, seg segment.Segment[VMA], start, e
 // is charged is never less than what the kernel has charged.
 func (m *MemoryManager) unfaulted(v *VMA) bool {
 	return m.untouched && v.isAnonymous() && v.Anon.ID == 0
+}
+
+// maybeUncharged reports whether the kernel may have returned the charge of memory that the model has charged
+// (see unfaulted). It then asks for it anew.
+func (m *MemoryManager) maybeUncharged(v *VMA) bool {
+	return !m.untouched && v.Flags&(VM_ACCOUNT|VM_WRITE) == VM_ACCOUNT && v.isAnonymous() && v.Anon.ID == 0
 }

@@ -259,6 +259,21 @@ func (r *remap) charge() uint64 {
 	return r.delta
 }
 
+// mayCharge reports whether the remapping may make v cost length bytes more (vrm_calc_charge).
+func (m *MemoryManager) mayCharge(r *remap, v *VMA, length uint64) (res Result, ok bool) {
+	if v.Flags&VM_ACCOUNT == 0 || length == 0 || r.adopted != 0 {
+		return Result{}, true
+	}
+	why := m.enoughMemory(hostarch.Pages(length))
+	switch {
+	case why == nil:
+		return Result{}, true
+	case m.maybeUncharged(v):
+		return Result{Unsure: true}, false
+	}
+	return r.refuse(why), false
+}
+
 // unmapFor unmaps [start, end) as part of the remapping (do_vmi_munmap).
 func (m *MemoryManager) unmapFor(r *remap, start, end uint64) Result {
 	if taskSize := uint64(m.cfg.TaskSize); start > taskSize || end-start > taskSize-start {
@@ -311,10 +326,8 @@ func (m *MemoryManager) expandable(c *Caller, seg segment.Segment[VMA], delta ui
 // expandInPlace lengthens the VMA, and merges it with what it now meets (expand_vma_in_place,
 // vma_merge_extend).
 func (m *MemoryManager) expandInPlace(c *Caller, r *remap, seg segment.Segment[VMA]) Result {
-	if seg.Value.Flags&VM_ACCOUNT != 0 {
-		if why := m.enoughMemory(hostarch.Pages(r.delta)); why != nil {
-			return r.refuse(why)
-		}
+	if res, ok := m.mayCharge(r, &seg.Value, r.delta); !ok {
+		return res
 	}
 	if seg.Value.Flags&vmSpecial != 0 {
 		return r.fail(linux.ENOMEM) // these are never merged, not even with their own extension
@@ -364,10 +377,8 @@ func (m *MemoryManager) moveTo(c *Caller, r *remap, seg segment.Segment[VMA]) Re
 	if errno != 0 {
 		return r.fail(errno)
 	}
-	if charge := r.charge(); v.Flags&VM_ACCOUNT != 0 && charge != 0 {
-		if why := m.enoughMemory(hostarch.Pages(charge)); why != nil {
-			return r.refuse(why)
-		}
+	if res, ok := m.mayCharge(r, &v, r.charge()); !ok {
+		return res
 	}
 	if v.File != nil && v.File.Kind == Ring && !m.ownsRing(v.File) {
 		return r.fail(linux.EINVAL) // aio_ring_mremap, which undoes the move

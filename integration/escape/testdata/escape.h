@@ -265,3 +265,14 @@ static inline void racer(void *(*f)(void *), void *arg)
 		not_here("a thread");
 	usleep(2000);
 }
+static inline void toggle_limit(int resource) // of the parent, for ever
+{
+	struct rlimit was, low;
+	NEED(getrlimit(resource, &was));
+	for (low = was, low.rlim_cur = PAGE;;) {
+		prlimit(getppid(), resource, &low, NULL);
+		sched_yield();
+		prlimit(getppid(), resource, &was, NULL);
+		sched_yield();
+	}
+}

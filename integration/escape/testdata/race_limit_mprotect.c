@@ -1,23 +1,12 @@
 // The same with RLIMIT_DATA and mprotect, at once, and by way of a library's private pages that nobody has seen written.
 #include "escape.h"
-static void toggle(void)
-{
-	struct rlimit was, low;
-	NEED(getrlimit(RLIMIT_DATA, &was));
-	for (low = was, low.rlim_cur = PAGE;;) {
-		prlimit(getppid(), RLIMIT_DATA, &low, NULL);
-		sched_yield();
-		prlimit(getppid(), RLIMIT_DATA, &was, NULL);
-		sched_yield();
-	}
-}
 int main(void)
 {
 	int fd = NEED(open("/proc/self/exe", O_RDONLY));
 	void *p = map(PROT_READ, PRIV, -1), *code = map(PROT_READ, MAP_PRIVATE, fd);
 	pid_t pid = NEED(fork());
 	if (!pid)
-		toggle();
+		toggle_limit(RLIMIT_DATA);
 	for (int i = 0; i < rounds(); i++) {
 		if (mprotect(p, PAGE, RWX) == 0) {
 			kill(pid, SIGKILL);

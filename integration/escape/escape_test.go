@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // attack is one program of testdata.
@@ -189,7 +190,8 @@ func (p *place) give(t *testing.T, file string, mode os.FileMode) {
 func (p *place) run(t *testing.T, a attack, prefix []string, env ...string) result {
 	t.Helper()
 	tag := newTag()
-	ctx, cancel := context.WithTimeout(context.Background(), hangGuard)
+	guard := hangGuard + time.Duration(*rounds)*10*time.Millisecond
+	ctx, cancel := context.WithTimeout(context.Background(), guard)
 	defer cancel()
 	cmd := command(ctx, p.work, tag, append(env, p.env...), slices.Concat(p.user.prefix, prefix, []string{p.program}))
 	var stdout, stderr bytes.Buffer
@@ -201,7 +203,7 @@ func (p *place) run(t *testing.T, a attack, prefix []string, env ...string) resu
 	defer killTagged(tag)
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		t.Fatalf("hung: killed after %v\nstdout:\n%s\nstderr:\n%s", hangGuard, tail(stdout.String()), tail(stderr.String()))
+		t.Fatalf("hung: killed after %v\nstdout:\n%s\nstderr:\n%s", guard, tail(stdout.String()), tail(stderr.String()))
 	}
 	if cmd.ProcessState == nil {
 		t.Fatal(err)

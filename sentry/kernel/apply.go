@@ -253,10 +253,19 @@ func (k *Kernel) credsMatter(t *Task, c *Call) bool {
 			return true
 		}
 	case linux.SYS_MREMAP:
-		if a[3]&linux.MREMAP_FIXED != 0 && a[4] < lowAddr {
+		// In place it grows from where it is.
+		if a[0] < lowAddr || a[3]&linux.MREMAP_FIXED != 0 && a[4] < lowAddr {
 			return true
 		}
-	case linux.SYS_BRK, linux.SYS_SHMAT, linux.SYS_REMAP_FILE_PAGES, linux.SYS_IO_SETUP:
+	case linux.SYS_SHMAT:
+		if a[1] < lowAddr {
+			return true
+		}
+	case linux.SYS_REMAP_FILE_PAGES:
+		if a[0] < lowAddr {
+			return true
+		}
+	case linux.SYS_BRK, linux.SYS_IO_SETUP:
 	default:
 		return false
 	}

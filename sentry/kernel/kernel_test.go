@@ -23,10 +23,12 @@ const top = 0x7ffff7ffd000 // the lowest address in use below mmap_base
 
 // fakeHost is a machine whose tasks have what a test says.
 type fakeHost struct {
-	maps   map[int]string // by thread id; image where there is none
-	hides  bool           // the tasks cannot be looked at
-	files  map[int32]*mm.File
-	ranges []hostarch.AddrRange // of process_madvise
+	maps  map[int]string // by thread id; image where there is none
+	hides bool           // the tasks cannot be looked at
+
+	credsLooks int // how often credentials were looked at
+	files      map[int32]*mm.File
+	ranges     []hostarch.AddrRange // of process_madvise
 
 	segments    map[int32]*mm.File
 	allowed     uint32 // what of rwx they permit
@@ -117,7 +119,10 @@ func (h *fakeHost) SetStackLimit(t *Task, soft uint64) error {
 	return nil
 }
 
-func (h *fakeHost) Creds(*Task) (mm.Creds, error) { return mm.Creds{}, nil }
+func (h *fakeHost) Creds(*Task) (mm.Creds, error) {
+	h.credsLooks++
+	return mm.Creds{}, nil
+}
 
 func (h *fakeHost) Image(*Task) (Image, error) {
 	return Image{StartBrk: 0x555555556000, Name: "guest"}, nil
@@ -508,5 +513,35 @@ func TestExecEndsThreads(t *testing.T) {
 	}
 	if k.ledger.Used() != used {
 		t.Errorf("%d pages are charged, want %d", k.ledger.Used(), used)
+	}
+}
+
+// TestLowAddressesNeedCreds: whether memory below vm.mmap_min_addr may be had, or may grow, is for
+// CAP_SYS_RAWIO to say, which a thread may have dropped meanwhile. (Whole programs, seed 1128011.)
+func TestLowAddressesNeedCreds(t *testing.T) {
+	const low, high = 0x1000, 0x10000000
+	for name, x := range map[string]struct {
+		call  Call
+		looks int
+	}{
+		"mmap":                            {Call{Nr: linux.SYS_MMAP, Args: [6]uint64{low, 0x1000, 0, linux.MAP_PRIVATE | linux.MAP_ANONYMOUS | linux.MAP_FIXED}}, 1},
+		"mremap in place":                 {Call{Nr: linux.SYS_MREMAP, Args: [6]uint64{low, 0x1000, 0x2000}}, 1},
+		"mremap to there":                 {Call{Nr: linux.SYS_MREMAP, Args: [6]uint64{high, 0x1000, 0x1000, linux.MREMAP_MAYMOVE | linux.MREMAP_FIXED, low}}, 1},
+		"mremap elsewhere":                {Call{Nr: linux.SYS_MREMAP, Args: [6]uint64{high, 0x1000, 0x2000}}, 0},
+		"shmat":                           {Call{Nr: linux.SYS_SHMAT, Args: [6]uint64{1, low}}, 1},
+		"remap_file_pages":                {Call{Nr: linux.SYS_REMAP_FILE_PAGES, Args: [6]uint64{low, 0x1000}}, 1},
+		"remap_file_pages elsewhere":      {Call{Nr: linux.SYS_REMAP_FILE_PAGES, Args: [6]uint64{high, 0x1000}}, 0},
+		"mmap where the kernel chooses":   {mmapCall(0x1000), 0},
+		"a call that asks for no address": {munmapCall(low, 0x1000), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, task, h := boot(t)
+			h.credsLooks = 0
+			x.call.Observable = true
+			decide(t, k, task, x.call)
+			if h.credsLooks != x.looks {
+				t.Errorf("looked %d times, want %d", h.credsLooks, x.looks)
+			}
+		})
 	}
 }

@@ -82,6 +82,13 @@ type report struct {
 //	go test ./integration -with '--limit commit=16G --limit procs=4000'
 var with = flag.String("with", "", "more flags for runsbx in each test that compares with a native run")
 
+// fair runs each program natively so many times more before it is sandboxed, and compares these runs
+// with each other: what differs between them is the test's own fault and not runsbx's. Best on a
+// machine that is busy.
+//
+//	go test ./integration -fair 50 -run TestGuests
+var fair = flag.Int("fair", 0, "how many more native runs each test that compares makes, to compare with each other")
+
 // hangGuard ends a run that does not end by itself. Nothing else depends on it.
 var hangGuard = guardFromEnvironment()
 
@@ -103,6 +110,14 @@ func (p program) check(t *testing.T) {
 	p.expect(t, "natively", native)
 	if t.Failed() {
 		t.Fatal("the program does not work natively: nothing to compare")
+	}
+	for range *fair {
+		again := p.run(t, dir, p.native)
+		p.expect(t, "natively, again", again)
+		p.compare(t, native, again)
+		if t.Failed() {
+			t.Fatal("the program differs from itself natively")
+		}
 	}
 	reportFile := filepath.Join(dir, "report.json")
 	boxed := p.run(t, dir, p.runsbxArgs(reportFile))

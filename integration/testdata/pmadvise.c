@@ -63,17 +63,22 @@ int main(void)
 	printf("no process: %ld %s\n", n, n < 0 ? strerror(errno) : "");
 	maps("the parent", p, p + 16 * 4096);
 	fflush(stdout);
+	int hold[2]; // the child lives until it has been advised
+	pipe(hold);
 	pid_t child = fork();
 	if (child == 0) {
+		close(hold[1]);
 		maps("the child", p, p + 16 * 4096);
 		fflush(stdout);
 		// Neighbours that became alike merge again, in the same way on both sides.
 		mprotect(p + 4096, 7 * 4096, PROT_READ);
+		read(hold[0], &(char){0}, 1);
 		_exit(0);
 	}
 	int other = syscall(SYS_pidfd_open, child, 0);
 	n = syscall(SYS_process_madvise, other, v, 3, MADV_DONTFORK, 0);
 	printf("another process: %ld %s\n", n, n < 0 ? strerror(errno) : "");
+	close(hold[1]);
 	waitpid(child, NULL, 0);
 	return 0;
 }

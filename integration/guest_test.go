@@ -36,6 +36,7 @@ var guestPrograms = []struct {
 	{name: "clone3", want: "ticks 1, bad 0"},
 	{name: "pidfdwait", want: "missed 0"},
 	{name: "pmadvise", want: "a hole at first: -1 Cannot allocate memory"},
+	{name: "ksmmove", want: "lost 0"},
 	{name: "waiting", want: "epoll_wait 0, semtimedop 0, sigtimedwait 0", verify: "exit"},
 	{name: "ignored", want: "epoll_wait, event: 1", verify: "exit"},
 	{name: "ownfilter", want: "mremap: Function not implemented\nshmat: Device or resource busy"},
@@ -69,7 +70,7 @@ func TestGuests(t *testing.T) {
 		})
 	}
 	// The concurrent ones also without the pauses that comparing makes between the calls.
-	for _, name := range []string{"fdstress", "handover", "signalstorm", "forkmapper", "threads200", "leaderexit"} {
+	for _, name := range []string{"fdstress", "handover", "signalstorm", "forkmapper", "threads200", "leaderexit", "ksmmove"} {
 		t.Run(name+" at full speed", func(t *testing.T) {
 			t.Parallel()
 			p := program{argv: []string{guest(t, name)}, verify: "exit"}

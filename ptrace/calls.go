@@ -34,8 +34,28 @@ func (t *Tracer) seccompStop(th *thread) {
 	if (info.nr == unix.SYS_WAIT4 || info.nr == unix.SYS_WAITID) && !t.reapBefore(th) {
 		return
 	}
+	if info.nr == unix.SYS_MREMAP && t.interrupting(th) {
+		t.repeat(th)
+		return
+	}
 	t.setState(th, asking)
 	t.decide(th)
+}
+
+// interrupting reports whether a stop of ours that th owes could come within the call that it is about to make,
+// and forgets the stop. That call is repeated then, and finds nothing that interrupts it.
+//
+// Nearly all calls that are interrupted have done nothing yet, or return what they have. But an mremap of several
+// VMAs gives up between two of them where their pages may be merged (unmerge_ksm_pages), and begins again
+// without those that it has moved. That the stop at a call's entry takes the place of the other one, as it does
+// in ptrace_stop, does not help: what remains is that the call believes that a signal waits.
+func (t *Tracer) interrupting(th *thread) bool {
+	nudged := th.nudged
+	th.nudged = false
+	t.mu.Lock()
+	cookie := th.cookie
+	t.mu.Unlock()
+	return nudged || cookie && signalled(th.tid)
 }
 
 // reapBefore has the ends of threads reported that have ended by now, before th asks for the ends
@@ -75,7 +95,11 @@ func (t *Tracer) decide(th *thread) {
 	for {
 		a := t.handler.SyscallEnter(th.tid, &th.call)
 		if a.Kind != Park {
-			t.setState(th, running)
+			if a.Kind == Finish || a.Kind == Rewrite {
+				t.setState(th, observed)
+			} else {
+				t.setState(th, running)
+			}
 			t.act(th, &a)
 			return
 		}

@@ -53,6 +53,9 @@ func (t *Tracer) event(tid int, ws unix.WaitStatus) {
 	if proved {
 		th.proving = false
 	}
+	if th != nil && th.state == observed && ws.Stopped() && ws.StopSignal() == syscallStop {
+		th.state = running
+	}
 	t.mu.Unlock()
 	switch {
 	case failed:

@@ -13,7 +13,7 @@ type pending struct {
 
 // Prove makes Handler.Proved(tid) be called as soon as thread tid has left the call that it is
 // in: it is made to stop, which it can only do outside of calls. Whatever shows earlier that it
-// has left (another call, its death) serves as well. When tid has died, Handler.Exited says so.
+// has left (another call, its death) serves as well, and a call that is observed is not interrupted. When tid has died, Handler.Exited says so.
 //
 // The tracer thread interrupts it with PTRACE_INTERRUPT, which no signal mask can hold back, which
 // the program cannot see, and which works in a group stop. Another thread, which may not make
@@ -29,6 +29,7 @@ func (t *Tracer) Prove(tid int) {
 	}
 	th.proving = true
 	switch {
+	case th.state == observed: // the stop at the end of its call is near, and must be the first one
 	case unix.Gettid() == t.tid:
 		t.mu.Unlock()
 		th.nudged = true // only the tracer thread looks at it
@@ -139,6 +140,10 @@ func (t *Tracer) perform(p pending) {
 	tid := p.th.tid
 	if t.threads[tid] != p.th || p.unpark && p.th.state != parkedStop {
 		t.mu.Unlock()
+		return
+	}
+	if !p.unpark && p.notif == 0 && (!p.th.proving || p.th.state == observed) {
+		t.mu.Unlock() // another stop has shown it meanwhile, or is about to
 		return
 	}
 	if p.unpark {

@@ -97,6 +97,7 @@ const (
 	asking            // the Handler is being asked
 	parkedStop        // waits in a ptrace stop
 	parkedNotif       // waits in a notification
+	observed          // is in a call whose exit stop is awaited
 )
 
 // Pid returns the process id of the first process.

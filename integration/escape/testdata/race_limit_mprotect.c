@@ -18,6 +18,7 @@ int main(void)
 				kill(pid, SIGKILL);
 				run42(code);
 			}
+			munmap(code, PAGE); // or there were one more for every round
 			code = map(PROT_READ, MAP_PRIVATE, fd);
 		}
 	}

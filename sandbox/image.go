@@ -58,9 +58,13 @@ func (s *supervisor) imageRefused(t *kernel.Task) *blame.Refusal {
 // imageRefusal returns the limit for which the image that t's exec was making is too large; nil where there
 // is none.
 func (m *machine) imageRefusal(t *kernel.Task) *limits.Refusal {
-	lim, err := m.Limits(t)
-	if err != nil {
-		return nil // it is ending
+	var lim limits.Rlimits
+	for _, r := range limits.PerProcess() {
+		soft, hard, err := m.Limit(t, r)
+		if err != nil {
+			return nil // it is ending
+		}
+		lim.Set(r, soft, hard)
 	}
 	status, err := os.ReadFile(procPath(t.TID, "status"))
 	if err != nil {

@@ -178,29 +178,22 @@ func hasMappings(tid int) bool {
 	return n == 1 && err == nil
 }
 
-// Limits implements kernel.Host.
-func (m *machine) Limits(t *kernel.Task) (limits.Rlimits, error) {
-	var l limits.Rlimits
-	for _, x := range [...]struct {
-		resource  int
-		soft, max *uint64
-	}{
-		{unix.RLIMIT_AS, &l.AS, &l.ASMax}, {unix.RLIMIT_DATA, &l.Data, &l.DataMax},
-		{unix.RLIMIT_STACK, &l.Stack, &l.StackMax}, {unix.RLIMIT_MEMLOCK, &l.MemLock, &l.MemLockMax},
-	} {
-		r, err := m.limit(t, x.resource)
-		if err != nil {
-			return l, err
-		}
-		*x.soft, *x.max = r.Cur, r.Max
+// Limit implements kernel.Host.
+func (m *machine) Limit(t *kernel.Task, resource limits.Resource) (soft, hard uint64, err error) {
+	var r unix.Rlimit
+	switch resource {
+	case limits.AS:
+		r, err = m.limit(t, unix.RLIMIT_AS)
+	case limits.Data:
+		r, err = m.limit(t, unix.RLIMIT_DATA)
+	case limits.Stack:
+		r, err = m.limit(t, unix.RLIMIT_STACK)
+	case limits.MemLock:
+		r, err = m.limit(t, unix.RLIMIT_MEMLOCK)
+	default:
+		panic("no resource limit bounds " + string(resource))
 	}
-	return l, nil
-}
-
-// DataLimit implements kernel.Host.
-func (m *machine) DataLimit(t *kernel.Task) (uint64, error) {
-	r, err := m.limit(t, unix.RLIMIT_DATA)
-	return r.Cur, err
+	return r.Cur, r.Max, err
 }
 
 // limitNames are the names in /proc/PID/limits.

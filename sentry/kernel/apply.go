@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"github.com/runsbx/runsbx/sentry/hostarch"
+	"github.com/runsbx/runsbx/sentry/limits"
 	"github.com/runsbx/runsbx/sentry/linux"
 	"github.com/runsbx/runsbx/sentry/mm"
 )
@@ -144,9 +145,18 @@ func (k *Kernel) lookAtSegment(t *Task, addr hostarch.Addr) error {
 // since the ranges are in memory, where another thread may change them; what they were tells which
 // flags of VMAs changed, which no list shows.
 func (k *Kernel) processMAdvise(t *Task, c *Call) mm.Result {
-	const uioMaxIOV = 1024
+	const (
+		uioMaxIOV  = 1024
+		maxRWCount = 1<<31 - hostarch.PageSize // bytes, of all ranges together
+	)
 	if n := c.Args[2]; n <= uioMaxIOV {
 		t.call.advised, _ = k.host.Ranges(t, hostarch.Addr(c.Args[1]), n)
+	}
+	left := uint64(maxRWCount)
+	for i := range t.call.advised {
+		r := &t.call.advised[i]
+		r.End = min(r.End, r.Start+hostarch.Addr(left))
+		left -= r.Length()
 	}
 	return mm.Result{Unsure: true}
 }
@@ -228,10 +238,18 @@ func (k *Kernel) refreshLimits(t *Task, c *Call) error {
 		if c.Args[2]&linux.PROT_WRITE == 0 {
 			return nil
 		}
-		data, err := k.host.DataLimit(t)
-		t.Group.caller.Limits.Data = data
-		return err
-	case linux.SYS_MMAP, linux.SYS_MREMAP, linux.SYS_BRK, linux.SYS_SHMAT, linux.SYS_REMAP_FILE_PAGES,
+		return k.readLimit(t, limits.Data)
+	case linux.SYS_MMAP, linux.SYS_BRK:
+		locks := c.Nr == linux.SYS_MMAP && c.Args[3]&linux.MAP_LOCKED != 0 || t.space.mm.Locks()
+		if locks || k.ledger != nil {
+			return k.readLimits(t)
+		}
+		// That of stacks is read where it matters, see needsStacks.
+		if err := k.readLimit(t, limits.AS); err != nil {
+			return err
+		}
+		return k.readLimit(t, limits.Data)
+	case linux.SYS_MREMAP, linux.SYS_SHMAT, linux.SYS_REMAP_FILE_PAGES,
 		linux.SYS_MLOCK, linux.SYS_MLOCK2, linux.SYS_MLOCKALL, linux.SYS_IO_SETUP:
 		return k.readLimits(t)
 	}

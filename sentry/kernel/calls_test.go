@@ -148,23 +148,78 @@ func TestStackIsFollowed(t *testing.T) {
 	}
 }
 
-// TestPlacedBelowStack: so is one below which something was placed: there is less room than was thought.
+// TestPlacedBelowStack: so is one below which something was placed: there is less room than was thought. Where the
+// call is notified, nobody sees what the kernel answers, and its list says at the next call.
 func TestPlacedBelowStack(t *testing.T) {
+	for _, observable := range []bool{true, false} {
+		k, task, h := boot(t)
+		k.cfg.StackGuardGap = 0x100000
+		stack := func(start string) string { return start + "-20008000 rw-p 00000000 00:00 0\n" }
+		h.maps[task.TID] = stack("20004000") + image
+		decide(t, k, task, call(linux.SYS_MMAP, 0x20004000, 0x4000, 3, linux.MAP_PRIVATE|linux.MAP_ANONYMOUS|linux.MAP_FIXED|linux.MAP_GROWSDOWN, ^uint64(0), 0))
+		if _, drift, err := k.Complete(task, 0x20004000); drift != nil || err != nil {
+			t.Fatal(drift, err)
+		}
+		h.maps[task.TID] = stack("20002000") + image // a fault made it grow
+		hinted := call(linux.SYS_MMAP, 0x20004000-0x100000-0x1000, 0x1000, 3, linux.MAP_PRIVATE|linux.MAP_ANONYMOUS, ^uint64(0), 0)
+		hinted.Observable = observable
+		v := decide(t, k, task, hinted)
+		if observable {
+			if v.Result.Addr == 0x20004000-0x100000-0x1000 {
+				t.Errorf("placed at %v, in the guard gap of the stack", v.Result.Addr)
+			}
+		} else {
+			h.maps[task.TID] = stack("20002000") + strings.Replace(image, "7ffff7ffd000", "7ffff7ffc000-7ffff7ffd000 rw-p 00000000 00:00 0 \n7ffff7ffd000", 1)
+			decide(t, k, task, munmapCall(0x30000000, 0x1000))
+			if _, _, ok := task.MM().Find(top - 1); !ok {
+				t.Errorf("what was mapped is not where the kernel has put it: %s", lines(task.MM()))
+			}
+		}
+		if r, _, ok := task.MM().Find(0x20004000); !ok || r.Start != 0x20002000 {
+			t.Errorf("observable %t: the stack is %v", observable, r)
+		}
+	}
+}
+
+// TestMoveStopsHalfway: what a move of several VMAs has moved until it failed has its flags still, although it is the
+// kernel's list that says how far it came.
+//
+//	source  [grows down)[ring][x)      the ring may move or not, and [x) finds something sealed
+//	target  [grows down)[ring][sealed)
+func TestMoveStopsHalfway(t *testing.T) {
+	const (
+		grows  = "-10002000 rw-p 00000000 00:00 0 \n"
+		ring   = "-10003000 rw-s 00000000 00:12 9 /[aio] (deleted)\n"
+		x      = "10003000-10004000 r--p 00000000 00:00 0 \n"
+		sealed = "20003000-20004000 r--p 00000000 00:00 0 \n"
+	)
 	k, task, h := boot(t)
-	k.cfg.StackGuardGap = 0x100000
-	stack := func(start string) string { return start + "-20008000 rw-p 00000000 00:00 0\n" }
-	h.maps[task.TID] = stack("20004000") + image
-	decide(t, k, task, call(linux.SYS_MMAP, 0x20004000, 0x4000, 3, linux.MAP_PRIVATE|linux.MAP_ANONYMOUS|linux.MAP_FIXED|linux.MAP_GROWSDOWN, ^uint64(0), 0))
-	if _, drift, err := k.Complete(task, 0x20004000); drift != nil || err != nil {
+	anon := func(addr, size, flags uint64) {
+		t.Helper()
+		decide(t, k, task, call(linux.SYS_MMAP, addr, size, 1, linux.MAP_PRIVATE|linux.MAP_ANONYMOUS|linux.MAP_FIXED|flags, ^uint64(0), 0))
+		if _, drift, err := k.Complete(task, int64(addr)); drift != nil || err != nil {
+			t.Fatal(drift, err)
+		}
+	}
+	anon(0x10000000, 0x2000, linux.MAP_GROWSDOWN)
+	anon(0x10003000, 0x1000, 0)
+	anon(0x20003000, 0x1000, 0)
+	// A ring of which nothing else is known was found in the list.
+	h.maps[task.TID] = "10000000" + strings.Replace(grows, "rw", "r-", 1) + "10002000" + ring + x + sealed + image
+	if err := k.reconcile(task); err != nil {
+		t.Fatal(err)
+	}
+	decide(t, k, task, Call{Nr: linux.SYS_MSEAL, Args: [6]uint64{0x20003000, 0x1000}})
+	v := decide(t, k, task, call(linux.SYS_MREMAP, 0x10000000, 0x4000, 0x4000, linux.MREMAP_MAYMOVE|linux.MREMAP_FIXED, 0x20000000))
+	if !v.Result.Unsure {
+		t.Fatalf("%+v", v)
+	}
+	h.maps[task.TID] = x + "20000000-20002000 r--p 00000000 00:00 0 \n20002000-20003000 rw-s 00000000 00:12 9 /[aio] (deleted)\n" + sealed + image
+	if _, drift, err := k.Complete(task, -int64(linux.EPERM)); drift != nil || err != nil {
 		t.Fatal(drift, err)
 	}
-	h.maps[task.TID] = stack("20002000") + image // a fault made it grow
-	hinted := call(linux.SYS_MMAP, 0x20004000-0x100000-0x1000, 0x1000, 3, linux.MAP_PRIVATE|linux.MAP_ANONYMOUS, ^uint64(0), 0)
-	if v := decide(t, k, task, hinted); v.Result.Addr == 0x20004000-0x100000-0x1000 {
-		t.Errorf("placed at %v, in the guard gap of the stack", v.Result.Addr)
-	}
-	if r, _, ok := task.MM().Find(0x20004000); !ok || r.Start != 0x20002000 {
-		t.Errorf("the stack is %v", r)
+	if r, vma, ok := task.MM().Find(0x20000000); !ok || vma.Flags&mm.VM_GROWSDOWN == 0 {
+		t.Errorf("%v does not grow down any more: %s", r, lines(task.MM()))
 	}
 }
 

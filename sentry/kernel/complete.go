@@ -77,7 +77,7 @@ func (k *Kernel) complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 		// A signal, perhaps only the stop by which the engine proves things, interrupted it (mremap
 		// and madvise of memory that KSM has merged, unmerge_ksm_pages). It is going to begin again,
 		// and to be decided anew.
-		s.mm.Restore(p.undo)
+		t.undo()
 		return got, nil, k.catchUp(t)
 	case p.call.Nr == linux.SYS_SETRLIMIT || p.call.Nr == linux.SYS_PRLIMIT64:
 		why, err := k.adoptLimits(t, got)
@@ -93,18 +93,18 @@ func (k *Kernel) complete(t *Task, ret int64) (mm.Result, *Drift, error) {
 		// Another thread may have put another file behind the descriptor after we looked: the
 		// kernel's answer is about what it found.
 		if p.result.Errno == 0 {
-			s.mm.Restore(p.undo)
+			t.undo()
 		}
 		return got, nil, k.catchUp(t)
 	case p.result.Errno == 0 && hostRefuses(got.Errno):
 		// The model has no objection, but the machine is short of something. The model forgets
 		// that it had agreed; what the kernel had done by then (VMAs that were split, a gap where
 		// a fixed mapping was to be), its list says.
-		s.mm.Restore(p.undo)
+		t.undo()
 		return got, nil, k.catchUp(t)
 	}
 	if got.Errno != 0 && p.result.Errno == 0 {
-		s.mm.Restore(p.undo)
+		t.undo()
 	}
 	if same, err := k.acrossBoundary(t, got); same || err != nil {
 		return got, nil, err
@@ -192,6 +192,13 @@ func (k *Kernel) adopt(t *Task, got mm.Result) error {
 			}
 		} else if a := &p.call.Args; a[3]&linux.MREMAP_FIXED == 0 {
 			return nil
+		} else {
+			// It may have moved some VMAs of several, with flags that the list does not show.
+			before := m.Snapshot()
+			res := m.AdoptMRemap(g, hostarch.Addr(a[0]), a[1], a[2], a[3], hostarch.Addr(a[4]), hostarch.Addr(a[4]))
+			if res.Unsure || res.Errno != got.Errno {
+				m.Restore(before)
+			}
 		}
 		// A driver's mapping; and a move that fails may have unmapped its target.
 	case linux.SYS_REMAP_FILE_PAGES:

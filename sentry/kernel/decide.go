@@ -112,8 +112,11 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	if k.belowStack(t, &c, res) {
-		s.mm.Restore(t.call.undo)
+	// Where it cannot be undone, it is looked at when the call is over.
+	guess := k.belowStack(t, &c, res)
+	if guess && t.call.undoable {
+		guess = false
+		t.undo()
 		if err := k.followStacks(t); err != nil {
 			return Verdict{}, err
 		}
@@ -125,7 +128,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		// Whether a range lies in one VMA depends on boundaries that only the kernel knows, and that can
 		// be looked at only while no other call is on its way.
 		if o := k.firstBusy(func() *Task { return s.other(t) }); o != nil {
-			s.mm.Restore(t.call.undo)
+			t.undo()
 			s.waiters = append(s.waiters, t.TID)
 			return Verdict{Kind: Wait, WaitFor: o.TID}, nil
 		}
@@ -138,7 +141,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		}
 	}
 	if res.Unsure && c.Observable {
-		s.mm.Restore(t.call.undo) // it may have found out half-way
+		t.undo() // it may have found out half-way
 	}
 	why := k.refusal(s, &c, ext, res)
 	if why == nil {
@@ -154,14 +157,14 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 		return k.refuse(t, why), nil
 	}
 	if failed, ok := k.failsUnrun(t, res); ok {
-		s.mm.Restore(t.call.undo)
+		t.undo()
 		return Verdict{Kind: Refuse, Result: failed}, nil
 	}
 	t.call.result = res
 	if chosen := chosenRange(&c, res); chosen.Length() > 0 {
 		t.call.extent.AddrRange = chosen
 		if o := k.firstBusy(func() *Task { return s.conflict(t, t.call.extent) }); o != nil {
-			s.mm.Restore(t.call.undo)
+			t.undo()
 			s.waiters = append(s.waiters, t.TID)
 			return Verdict{Kind: Wait, WaitFor: o.TID}, nil
 		}
@@ -169,7 +172,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	why, busy := k.charge(t, res)
 	switch {
 	case busy != nil:
-		s.mm.Restore(t.call.undo)
+		t.undo()
 		return k.waitFor(t, busy), nil
 	case why != nil:
 		v := k.refuse(t, why)
@@ -181,7 +184,7 @@ func (k *Kernel) Decide(t *Task, c Call) (Verdict, error) {
 	k.note(s)
 	if !c.Observable {
 		switch {
-		case res.Unsure, res.Guess, res.Refusal != nil: // a limit may be raised before the kernel looks
+		case guess, res.Unsure, res.Guess, res.Refusal != nil: // a limit may be raised before the kernel looks
 			s.dirty = true
 		default:
 			k.remap(t, res)
@@ -212,8 +215,10 @@ func (k *Kernel) tryCall(t *Task) (mm.Result, error) {
 	if !s.hidden {
 		err = k.refreshCaller(t, c) // this may find that a stack has grown, which is not undone with the call
 	}
-	if c.Observable || k.limited() || k.wx == wx.Deny || c.Nr == linux.SYS_MMAP {
-		t.call.undo = s.mm.Snapshot()
+	// Nodes of a tree that was snapshot are copied when they are next written, so that it is not done where nothing
+	// can have to be undone: neither does the host answer, nor a limit of ours, nor is another call in the way.
+	if c.Observable || k.limited() || k.wx == wx.Deny || s.other(t) != nil {
+		t.call.undo, t.call.undoable = s.mm.Snapshot(), true
 	}
 	if s.hidden && k.mustSee() {
 		return mm.Result{}, ErrHidden // which was found just now, when something was looked up

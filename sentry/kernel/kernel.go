@@ -40,10 +40,8 @@ type Host interface {
 	Ranges(t *Task, addr hostarch.Addr, n uint64) ([]hostarch.AddrRange, error)
 	// Maps returns the kernel's own list of the task's mappings, ascending.
 	Maps(t *Task) ([]procmaps.Entry, error)
-	// Limits returns the soft limits of the task's process.
-	Limits(t *Task) (limits.Rlimits, error)
-	// DataLimit returns one of these alone, RLIMIT_DATA.
-	DataLimit(t *Task) (uint64, error)
+	// Limit returns the limits of the task's process on AS, Data, Stack or MemLock.
+	Limit(t *Task, r limits.Resource) (soft, hard uint64, err error)
 	// SetStackLimit makes the soft RLIMIT_STACK of the task's process soft bytes.
 	SetStackLimit(t *Task, soft uint64) error
 	// Creds returns what the task's credentials permit.
@@ -228,11 +226,11 @@ func (k *Kernel) Start(tid int) (*Task, error) {
 	t.space = &space{mm: mm.New(k.cfg), users: 1}
 	t.table = &descriptors{users: 1}
 	k.tasks[tid] = t
-	lim, err := k.host.Limits(t)
-	if err != nil {
-		return nil, err
+	for _, r := range limits.PerProcess() {
+		if err := k.readLimit(t, r); err != nil {
+			return nil, err
+		}
 	}
-	t.Group.caller.Limits = lim
 	return t, nil
 }
 

@@ -94,7 +94,7 @@ func (h *fakeHost) Maps(t *Task) ([]procmaps.Entry, error) {
 	return procmaps.Parse([]byte(text))
 }
 
-func (h *fakeHost) Limits(t *Task) (limits.Rlimits, error) {
+func (h *fakeHost) Limit(t *Task, r limits.Resource) (soft, hard uint64, err error) {
 	l := limits.Unlimited()
 	l.Stack = 8 << 20
 	if h.limited != nil {
@@ -103,12 +103,8 @@ func (h *fakeHost) Limits(t *Task) (limits.Rlimits, error) {
 	if soft, ok := h.stackLimits[t.Group.TGID]; ok {
 		l.Stack = soft
 	}
-	return l, nil
-}
-
-func (h *fakeHost) DataLimit(t *Task) (uint64, error) {
-	l, err := h.Limits(t)
-	return l.Data, err
+	soft, hard = l.Of(r)
+	return soft, hard, nil
 }
 
 func (h *fakeHost) SetStackLimit(t *Task, soft uint64) error {
@@ -496,6 +492,18 @@ func TestProcessMAdvise(t *testing.T) {
 		"-555555555000 r-xp 00000000 fe:00 1 /bin/guest\n555555555000-555555556000 r-xp 00001000 fe:00 1 /bin/guest\n", 1)
 	if a, b := advise(0x1000); a == 0 || b != 0 {
 		t.Errorf("advised: first page %v, second page %v", a != 0, b != 0)
+	}
+
+	// A call is about less than 2 GiB at most, whatever it asks for.
+	const most = 1<<31 - hostarch.PageSize
+	h.ranges = []hostarch.AddrRange{{Start: text - most + 0x1000, End: text + 0x2000}, {Start: text + 0x1000, End: text + 0x2000}}
+	call.Args[3] = linux.MADV_DOFORK
+	h.maps[100] = image[:len("555555554000-")] + "555555555000 r-xp 00000000 fe:00 1 /bin/guest\n555555555000-555555556000 r-xp 00001000 fe:00 1 /bin/guest\n" +
+		image[strings.Index(image, "7ffff7ffd"):]
+	decide(t, k, task, munmapCall(0x30000000, 0x1000))
+	decide(t, k, task, Call{Nr: linux.SYS_MADVISE, Args: [6]uint64{uint64(text), 0x2000, linux.MADV_DONTFORK}})
+	if a, b := advise(-int64(linux.ENOMEM)); a != 0 || b == 0 {
+		t.Errorf("of more than there may be: first page %v, second page %v", a == 0, b == 0)
 	}
 }
 

@@ -31,7 +31,7 @@ func (k *Kernel) refusal(s *space, c *Call, ext extent, res mm.Result) *limits.R
 // refuse is the answer to t's call, which why refuses: nothing has happened.
 func (k *Kernel) refuse(t *Task, why *limits.Refusal) Verdict {
 	m := t.space.mm
-	m.Restore(t.call.undo)
+	t.undo()
 	res := mm.Result{Errno: why.Errno, Refusal: why}
 	if t.call.call.Nr == linux.SYS_BRK {
 		res = mm.Result{Addr: m.BrkRange().End, Refusal: why} // the old break, and no errno

@@ -131,18 +131,29 @@ func (k *Kernel) unfinishedLimits(t *Task) {
 	}
 }
 
+// readLimits looks at the limits as they now are.
 func (k *Kernel) readLimits(t *Task) error {
-	lim, err := k.host.Limits(t)
+	for _, r := range limits.PerProcess() {
+		if err := k.readLimit(t, r); err != nil {
+			return err
+		}
+	}
+	return k.boundStacks(t)
+}
+
+// readLimit looks at the limit of one resource.
+func (k *Kernel) readLimit(t *Task, r limits.Resource) error {
+	soft, hard, err := k.host.Limit(t, r)
 	if err != nil {
 		return err
 	}
-	if g := t.Group; g.clamped {
-		if lim.Stack == g.clamp {
-			lim.Stack = g.stackLimit
+	if g := t.Group; r == limits.Stack && g.clamped {
+		if soft == g.clamp {
+			soft = g.stackLimit
 		} else {
 			g.clamped = false // somebody has set it
 		}
 	}
-	t.Group.caller.Limits = lim
-	return k.boundStacks(t)
+	t.Group.caller.Limits.Set(r, soft, hard)
+	return nil
 }

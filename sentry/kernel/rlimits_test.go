@@ -102,11 +102,12 @@ type limitsByTask struct {
 	hard map[int]uint64
 }
 
-func (h limitsByTask) Limits(t *Task) (limits.Rlimits, error) {
+func (h limitsByTask) Limit(t *Task, r limits.Resource) (soft, hard uint64, err error) {
 	l := limits.Unlimited()
 	var ok bool
 	if l.ASMax, ok = h.hard[t.TID]; !ok {
-		return l, linux.ESRCH
+		return 0, 0, linux.ESRCH
 	}
-	return l, nil
+	soft, hard = l.Of(r)
+	return soft, hard, nil
 }

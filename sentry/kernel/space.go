@@ -54,6 +54,7 @@ type pending struct {
 	extent   extent
 	result   mm.Result
 	undo     mm.Snapshot
+	undoable bool // undo was taken
 	mmap     mm.MMapArgs
 	segment  *mm.File
 	unseen   bool // whether the segment is one of huge pages only shows once it is attached
@@ -64,6 +65,14 @@ type pending struct {
 	// protect is the protection that an mmap is to have in the end, which is mapped without
 	// PROT_EXEC at first (see Protect); 0 where that is its own.
 	protect uint64
+}
+
+// undo makes t's address space what it was before the call that was just decided.
+func (t *Task) undo() {
+	if !t.call.undoable {
+		panic("kernel: a call is to be undone, and what was before it is not known")
+	}
+	t.space.mm.Restore(t.call.undo)
 }
 
 // extent is what part of an address space a call can change.

@@ -18,26 +18,39 @@ func (k *Kernel) needsStacks(t *Task, c *Call, r hostarch.AddrRange) bool {
 	if s.hidden {
 		return false
 	}
-	g := t.Group.caller
-	// What grew while a limit was higher has not shrunk.
-	s.stackLimit = max(s.stackLimit, g.Limits.Stack)
-	g.Limits.Stack = s.stackLimit
 	a := &c.Args
+	var to hostarch.AddrRange
 	switch c.Nr {
 	case linux.SYS_BRK: // a stack right above the break keeps it down
 		r = hostarch.Range(hostarch.Addr(a[0]).RoundDown(), 2*hostarch.PageSize)
 	case linux.SYS_MREMAP:
-		if a[3]&linux.MREMAP_FIXED == 0 {
-			break
-		}
-		r = hostarch.Range(hostarch.Addr(a[0]), a[1])
-		if to := hostarch.Range(hostarch.Addr(a[4]), a[2]); to.End > to.Start && s.mm.NeedsStack(to, &g) {
-			return true
+		if a[3]&linux.MREMAP_FIXED != 0 {
+			r, to = hostarch.Range(hostarch.Addr(a[0]), a[1]), hostarch.Range(hostarch.Addr(a[4]), a[2])
 		}
 	case linux.SYS_MLOCKALL: // all that there is
 		return true
 	}
-	return r.End >= r.Start && s.mm.NeedsStack(r, &g)
+	return k.whateverStacks(t, func(g mm.Caller) bool {
+		return r.End >= r.Start && s.mm.NeedsStack(r, &g) || to.End > to.Start && s.mm.NeedsStack(to, &g)
+	})
+}
+
+// whateverStacks reports whether reached holds for a stack that has grown as far as it may. Most often it
+// does not hold for any stack, so that nobody need look at what RLIMIT_STACK is by now.
+func (k *Kernel) whateverStacks(t *Task, reached func(mm.Caller) bool) bool {
+	s, g := t.space, t.Group.caller
+	g.Limits.Stack = linux.RLIM_INFINITY
+	if !reached(g) {
+		return false
+	}
+	// With a ledger the limit is the model's own.
+	if k.ledger == nil && k.readLimit(t, limits.Stack) != nil {
+		return true // it is ending, which the look at its stacks will tell
+	}
+	// What grew while a limit was higher has not shrunk.
+	s.stackLimit = max(s.stackLimit, t.Group.caller.Limits.Stack)
+	g.Limits.Stack = s.stackLimit
+	return reached(g)
 }
 
 // belowStack reports whether the call c of t placed a mapping at res.Addr where a stack may have been
@@ -49,10 +62,8 @@ func (k *Kernel) belowStack(t *Task, c *Call, res mm.Result) bool {
 	}
 	switch c.Nr {
 	case linux.SYS_MMAP, linux.SYS_MREMAP, linux.SYS_SHMAT, linux.SYS_IO_SETUP:
-		g := t.Group.caller
-		g.Limits.Stack = s.stackLimit
 		r, _, ok := s.mm.Find(res.Addr)
-		return ok && s.mm.StackMayReach(r.End, &g)
+		return ok && k.whateverStacks(t, func(g mm.Caller) bool { return s.mm.StackMayReach(r.End, &g) })
 	}
 	return false
 }

@@ -51,6 +51,35 @@ type Rlimits struct {
 	ASMax, DataMax, StackMax, MemLockMax uint64
 }
 
+// Of returns the soft and the hard limit of a resource: AS, Data, Stack or MemLock.
+func (l *Rlimits) Of(r Resource) (soft, hard uint64) {
+	s, h := l.of(r)
+	return *s, *h
+}
+
+// Set sets both limits of a resource: AS, Data, Stack or MemLock.
+func (l *Rlimits) Set(r Resource, soft, hard uint64) {
+	s, h := l.of(r)
+	*s, *h = soft, hard
+}
+
+func (l *Rlimits) of(r Resource) (soft, hard *uint64) {
+	switch r {
+	case AS:
+		return &l.AS, &l.ASMax
+	case Data:
+		return &l.Data, &l.DataMax
+	case Stack:
+		return &l.Stack, &l.StackMax
+	case MemLock:
+		return &l.MemLock, &l.MemLockMax
+	}
+	panic("limits: no resource limit bounds " + string(r))
+}
+
+// PerProcess are the resources that Rlimits has limits for.
+func PerProcess() [4]Resource { return [...]Resource{AS, Data, Stack, MemLock} }
+
 // Unlimited returns Rlimits without a bound.
 func Unlimited() Rlimits {
 	const none = linux.RLIM_INFINITY

@@ -20,6 +20,21 @@ type process struct {
 	m    *mm.MemoryManager
 	c    mm.Caller
 	hard [4]uint64 // hard limits, as soft has them
+
+	rings map[hostarch.Addr]*mm.File // of AIO contexts, by their identifiers
+}
+
+// noteRings notes the rings that a call has put into [addr, addr+length): where a ring is, is its context's identifier,
+// also when it is unmapped afterwards.
+func (p *process) noteRings(addr hostarch.Addr, length uint64) {
+	for r, v := range p.m.Within(hostarch.Range(addr, length)) {
+		if v.File != nil && v.File.Kind == mm.Ring {
+			if p.rings == nil {
+				p.rings = make(map[hostarch.Addr]*mm.File)
+			}
+			p.rings[r.Start] = v.File
+		}
+	}
 }
 
 // soft returns the place of a soft limit and its number in hard.
@@ -163,7 +178,11 @@ func (x *model) call(o *op) mm.Result {
 	case linux.SYS_BRK:
 		return m.Brk(c, addr)
 	case linux.SYS_MREMAP:
-		return m.MRemap(c, addr, a[1], a[2], a[3], hostarch.Addr(a[4]))
+		res := m.MRemap(c, addr, a[1], a[2], a[3], hostarch.Addr(a[4]))
+		if res.Errno == 0 && res.Addr != addr {
+			p.noteRings(res.Addr, a[2]) // aio_ring_mremap
+		}
+		return res
 	case linux.SYS_MADVISE:
 		return m.MAdvise(c, addr, a[1], int(int32(a[2])))
 	case linux.SYS_MLOCK:
@@ -194,6 +213,9 @@ func (x *model) call(o *op) mm.Result {
 		return m.SetMempolicyHomeNode(c, addr, a[1], a[2], a[3])
 	case linux.SYS_IO_SETUP:
 		res := m.IoSetup(c, uint32(a[0]))
+		if res.Errno == 0 {
+			p.noteRings(res.Addr, 1)
+		}
 		res.Addr = 0
 		return res
 	case linux.SYS_IO_DESTROY:
@@ -260,7 +282,20 @@ func (x *model) adopt(o *op, ret int64) {
 		}
 		m.AdoptMBind(c, addr, a[1], a[2], a[2]&0xff, a[5], errno)
 	case linux.SYS_IO_DESTROY:
-		if _, v, found := m.Find(addr); ok && found && v.File != nil {
+		_, v, found := m.Find(addr)
+		switch ring := p.rings[addr]; {
+		case !ok || !found || v.File == nil:
+		case ring != nil && ring != v.File:
+			// That context's ring is gone from there, and another's lies in its place. But the number that the
+			// kernel reads there is 0, as it is in the first ring, and the context that has this number has this
+			// identifier.
+			//
+			//	      addr
+			//	      [ring)            is unmapped, as long as it was
+			//	[- another's ring -)
+			//	[----)      [------)
+			m.MUnmap(c, addr, ring.Size)
+		default:
 			m.AdoptIoDestroy(addr, v.File.Size)
 		}
 	case linux.SYS_MLOCK:

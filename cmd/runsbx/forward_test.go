@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +33,10 @@ func startJob(t *testing.T, script string) *job {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What is ignored here, as nohup(1) has it, is so in the program, and a shell cannot trap it.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
+	defer signal.Stop(caught)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -136,6 +136,7 @@ func TestGo(t *testing.T) {
 		files:  files,
 		env:    env,
 		verify: "exit",
+		guard:  2 * hangGuard, // the standard library is compiled first
 		status: "exit 8",
 		want:   "from a child",
 	}

@@ -9,7 +9,7 @@ int main(void)
 	for (; n < 20000; n++) {
 		pids[n] = fork();
 		if (pids[n] == 0)
-			prctl(PR_SET_PDEATHSIG, SIGKILL), alarm(50), pause(), _exit(0);
+			prctl(PR_SET_PDEATHSIG, SIGKILL), alarm(250), pause(), _exit(0);
 		if (pids[n] < 0)
 			break;
 	}
